@@ -1,0 +1,141 @@
+"""Token after token out of a decoder: greedy or sampled, one row or a left-padded batch, with a repetition guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vesalius.errors import OptionError
+
+from .llama_decode import LlamaDecoder
+
+__all__ = ["FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
+
+FinishReason = Literal["stop", "length", "repetition"]
+
+_MAX_PERIOD, _MIN_REPEATS, _MIN_TOKENS = 32, 4, 16
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 cut nothing off."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    """Above 1: logits of tokens said already are divided (if positive) or multiplied (if negative) by it."""
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if not 0 <= self.temperature <= 100:
+            raise OptionError(f"temperature is {self.temperature}, 0 to 100 allowed.")
+        if not 0 < self.top_p <= 1:
+            raise OptionError(f"top_p is {self.top_p}, more than 0 and at most 1 allowed.")
+        if self.top_k < 0:
+            raise OptionError(f"top_k is {self.top_k}, 0 or more allowed.")
+        if not 0 < self.repetition_penalty <= 10:
+            raise OptionError(f"repetition_penalty is {self.repetition_penalty}, more than 0 and at most 10 allowed.")
+
+
+@dataclass(frozen=True)
+class TokenStep:
+    """One new token per row.
+
+    `ids`: the token of each row, None for a row that ended earlier. `finished`: why a row has ended (its last token
+    included), None while it goes on. `logits` [B, V]: what the tokens were chosen from. `hidden` [B, D]: the state
+    (after the final norm) those logits were computed from.
+    """
+
+    ids: list[int | None]
+    finished: list[FinishReason | None]
+    logits: Tensor
+    hidden: Tensor
+
+
+def stream_tokens(
+    decoder: LlamaDecoder,
+    prompt_BLD: Tensor,
+    *,
+    mask_BL: Tensor | None = None,
+    max_new_tokens: int = 256,
+    stop_ids: Sequence[int] = (),
+    sampling: Sampling | None = None,
+    guard: bool = True,
+) -> Iterator[TokenStep]:
+    """Continue a prompt given as embeddings [B, L, D]; `mask_BL` (True = real) if rows are padded on the left.
+
+    A row ends at a token of `stop_ids` ("stop"), at `max_new_tokens` ("length"), or, with `guard`, when it only says
+    the same thing again ("repetition"). Raises LimitError if prompt and answer exceed the context length.
+    """
+    if max_new_tokens < 1:
+        raise OptionError(f"max_new_tokens is {max_new_tokens}, 1 or more allowed.")
+    sampling = sampling or Sampling()
+    random = torch.Generator()
+    random.seed() if sampling.seed is None else random.manual_seed(sampling.seed)
+    batch, length, _ = prompt_BLD.shape
+    state = decoder.start(batch, length + min(max_new_tokens, 256), mask_BL)
+    said: list[list[int]] = [[] for _ in range(batch)]
+    finished: list[FinishReason | None] = [None] * batch
+    hidden_BD = decoder.read(prompt_BLD, state)[:, -1]
+    while True:
+        logits_BV = decoder.logits(hidden_BD)
+        chosen = _choose(logits_BV, said, sampling, random)
+        ids: list[int | None] = [None if end else token for token, end in zip(chosen, finished, strict=True)]
+        for row, token in enumerate(ids):
+            if token is not None:
+                said[row].append(token)
+                finished[row] = _why_end(said[row], stop_ids, max_new_tokens, guard)
+        yield TokenStep(ids, list(finished), logits_BV, hidden_BD)
+        if all(finished):
+            return
+        hidden_BD = decoder.read(decoder.embed(torch.tensor(chosen)[:, None]), state)[:, -1]
+
+
+def repeats_itself(ids: Sequence[int]) -> bool:
+    """True if the end of `ids` is one phrase (up to 32 tokens) said at least 4 times over at least 16 tokens."""
+    for period in range(1, _MAX_PERIOD + 1):
+        span = max(period * _MIN_REPEATS, _MIN_TOKENS)
+        if span > len(ids):
+            if period * _MIN_REPEATS > len(ids):
+                return False
+            continue
+        tail = ids[-span:]
+        if tail[period:] == tail[:-period]:
+            return True
+    return False
+
+
+def _why_end(said: Sequence[int], stop_ids: Sequence[int], limit: int, guard: bool) -> FinishReason | None:
+    if said[-1] in stop_ids:
+        return "stop"
+    if guard and repeats_itself(said):
+        return "repetition"
+    return "length" if len(said) >= limit else None
+
+
+def _choose(logits_BV: Tensor, said: Sequence[Sequence[int]], sampling: Sampling, random: torch.Generator) -> list[int]:
+    if sampling.repetition_penalty != 1:
+        logits_BV = logits_BV.clone()
+        for row, ids in zip(logits_BV, said, strict=True):
+            seen = torch.tensor(sorted(set(ids)), dtype=torch.long)
+            row[seen] = torch.where(
+                row[seen] > 0, row[seen] / sampling.repetition_penalty, row[seen] * sampling.repetition_penalty
+            )
+    if sampling.temperature == 0:
+        return logits_BV.argmax(-1).tolist()
+    scaled = logits_BV / sampling.temperature
+    if sampling.top_k:
+        lowest = scaled.topk(min(sampling.top_k, scaled.shape[1])).values[:, -1:]
+        scaled = scaled.masked_fill(scaled < lowest, float("-inf"))
+    chances = scaled.softmax(-1)
+    if sampling.top_p < 1:
+        ordered, order = chances.sort(-1, descending=True)
+        ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= sampling.top_p, 0.0)  # the first one stays
+        chances = torch.zeros_like(chances).scatter(1, order, ordered)
+    return torch.multinomial(chances, 1, generator=random)[:, 0].tolist()
