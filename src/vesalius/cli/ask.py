@@ -1,0 +1,132 @@
+"""`vesalius ask`: a question about files, the answer as it is made, findings in pixels and millimetres."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vesalius.errors import OptionError
+
+if TYPE_CHECKING:
+    from vesalius.inference.answer import Answer
+
+__all__ = ["ask", "finding_lines"]
+
+
+def ask(
+    given: Annotated[
+        list[str], typer.Argument(metavar="[SOURCE]... QUESTION", help="Files or folders, then the question in quotes.")
+    ],
+    model: Annotated[str, typer.Option(help="Model name or checkpoint folder.")] = "starter",
+    out: Annotated[Path | None, typer.Option(help="Folder for overlays, findings.json, masks and reports.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0 always says the likeliest; above 0 samples.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Seed for sampling.")] = None,
+) -> None:
+    """Ask a question about pictures, volumes or clips."""
+    *sources, question = given
+    if not sources and Path(question).exists():
+        raise OptionError(f"{question} is a file but no question follows.", fix='Add one: vesalius ask FILE "QUESTION".')
+    from vesalius.study.read import read
+
+    with _progress("reading"):
+        studies = [read(source) for source in sources]
+    with _progress("loading the model"):
+        from vesalius.inference.model import load
+
+        loaded = load(model)
+    if loaded.notice and not json:
+        print(f"Note: {loaded.notice}", file=sys.stderr)
+    answer: Answer | None = None
+    pieces = loaded.stream(
+        studies or None, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+    )
+    with _progress("looking"):
+        piece = next(pieces)
+    while True:
+        if not isinstance(piece, str):
+            answer = piece
+            break
+        if not json:
+            print(piece, end="", flush=True)
+        piece = next(pieces)
+    written = answer.save(out) if out is not None else []
+    if json:
+        document = {**answer.to_json(), "files": [str(path) for path in written]}
+        print(json_module.dumps(document, ensure_ascii=False))
+        return
+    print()
+    for line in [*finding_lines(answer), *(f"wrote {path}" for path in written)]:
+        print(line)
+    for warning in answer.trace["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def finding_lines(answer: Answer) -> list[str]:
+    """One line per finding: citation, label, pixels, millimetres, confidence."""
+    from vesalius.findings.findings import Box, Count, Mask, Measurement, Point
+
+    lines: list[str] = []
+    for found in answer.findings:
+        group = f"[{found.group}] " if getattr(found, "group", None) is not None else ""
+        sure = getattr(found, "confidence", None)
+        tail = "" if sure is None else f"  confidence {sure:.2f}"
+        match found:
+            case Box():
+                mm = "" if found.size_mm is None else f"  {found.size_mm[0]:.1f} x {found.size_mm[1]:.1f} mm"
+                ras = _ras(found.centre_ras_mm, "centre ")
+                place = f"box ({found.x0:.1f}, {found.y0:.1f}, {found.x1:.1f}, {found.y1:.1f}) px"
+                lines.append(f"{group}{found.label}: {place}{mm}{ras}{_where(found)}{tail}")
+            case Point():
+                lines.append(
+                    f"{group}{found.label}: point ({found.x:.1f}, {found.y:.1f}) px{_ras(found.ras_mm, '')}{_where(found)}"
+                )
+            case Count():
+                lines.append(f"{found.label}: count {found.count}{tail}")
+            case Mask():
+                size = f"  {found.area_mm2:.0f} mm2" if found.area_mm2 is not None else ""
+                size = f"  {found.volume_ml:.2f} ml" if found.volume_ml is not None else size
+                lines.append(f"{group}{found.label}: mask {int(found.mask.sum())} {_unit(found)}{size}{_where(found)}")
+            case Measurement():
+                lines.append(f"{group}{found.label}: {found.name} {found.value:.1f} {found.unit}{_where(found)}")
+            case _:
+                pass
+    return lines
+
+
+def _unit(found: object) -> str:
+    return "voxels" if getattr(found, "mask").ndim == 3 else "px"  # noqa: B009 (narrowed by the caller)
+
+
+def _ras(point: Sequence[float] | None, name: str) -> str:
+    return "" if point is None else f"  {name}RAS ({point[0]:.1f}, {point[1]:.1f}, {point[2]:.1f}) mm"
+
+
+def _where(found: object) -> str:
+    where = getattr(found, "where", None)
+    if where is None:
+        return ""
+    if where.slice_index is not None:
+        return f"  {where.axis} slice {where.slice_index}"
+    if where.frame is not None:
+        return f"  frame {where.frame}"
+    return ""
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """A spinner on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what}…"):
+        yield
