@@ -1,0 +1,537 @@
+"""CT slices in Hounsfield units, windowed: chest, abdomen and head, axial, and coronal or sagittal variants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.phantoms.acquisition import add_noise, grey_bytes
+from vesalius.phantoms.canvas import Canvas, Frame, Plan
+from vesalius.phantoms.dice import Dice
+from vesalius.phantoms.placing import seek
+from vesalius.phantoms.scenes_xray import body_frame
+from vesalius.phantoms.shapes import Patch, cover, ellipse, wave
+from vesalius.phantoms.textures import cut
+from vesalius.phantoms.truth import Truth
+
+__all__ = ["abdomen_axial", "chest_axial", "chest_coronal", "head_axial", "head_sagittal", "windowed"]
+
+Field = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+
+def lay(plane: Field, soft: Field, value: float | Field) -> None:
+    """Blend a value over the plane where `soft` is 1, in place."""
+    change = np.subtract(np.float32(value) if isinstance(value, float) else value, plane)
+    change *= soft
+    plane += change
+
+
+def spot(
+    plane: Field, frame: Frame, place: tuple[float, float], radii: tuple[float, float], value: float, turn: float = 0.0
+) -> None:
+    """Lay an ellipse of one value at a body place, in place; only its window is touched."""
+    part = frame.part(*place, max(radii), max(radii))
+    depth = ellipse(part.u, part.v, *place, *radii, turn)
+    lay(plane[part.at], cover(depth, min(radii) * frame.scale), value)
+
+
+def lay_patch(plane: Field, patch: Patch, value: float | Field, weight: float = 1.0) -> None:
+    """Blend a value (or a field of the patch's size) over a patch's window, in place."""
+    part = plane[patch.rows, patch.columns]
+    target = np.float32(value) if isinstance(value, float) else value
+    part += patch.cover * np.float32(weight) * (target - part)
+
+
+def windowed(plan: Plan, canvas: Canvas, hounsfield: Field, window: tuple[float, float], noise: float) -> Field:
+    """Noise, streaks, then the window (centre, width): 0…1."""
+    dice = plan.acquisition
+    add_noise(hounsfield, canvas, dice, noise, "grain" if dice.chance(0.7) else "white")
+    np.maximum(hounsfield, np.float32(-1024.0 if dice.chance(0.7) else -1000.0), out=hounsfield)
+    if dice.chance(0.12):
+        streaks = cut("lattice", dice, 1, canvas.width, 2)[0] * np.float32(noise * dice.between(0.3, 0.9))
+        hounsfield += streaks[None, :] if dice.chance(0.3) else np.resize(streaks, canvas.height)[:, None]
+    low = window[0] - window[1] / 2
+    return (hounsfield - np.float32(low)) * np.float32(1.0 / window[1])
+
+
+def _window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    centre, width = dice.pick(kinds)
+    return centre + 0.06 * width * dice.between(-1, 1), width * dice.between(0.85, 1.2)
+
+
+def _at(frame: Frame) -> tuple[int, int]:
+    return round(frame.y), round(frame.x)
+
+
+def torso(
+    plan: Plan, canvas: Canvas, frame: Frame, half: float, fat: float, thorax: bool
+) -> tuple[Field, Field, Field, float]:
+    """HU of air, skin, fat, muscle and (for a `thorax`) ribs; depth of the cavity; scale of the body depth."""
+    dice = plan.anatomy
+    u, v = frame.u, frame.v
+    body = ellipse(u, v, 0, 0, 1.0, half, power=4) if dice.chance(0.5) else ellipse(u, v, 0, 0, 1.04, half * 1.02)
+    plane = canvas.blank(-1000.0)
+    at = _at(frame)
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    lay(plane, cover(body, half * frame.scale), -105.0 + 12.0 * cloud)
+    skin = np.clip((np.float32(0.014) - np.abs(body - 0.012)) * np.float32(half * frame.scale), 0, 1)
+    lay(plane, skin, 20.0)
+    wall = body - np.float32(fat)
+    lay(plane, cover(wall, half * frame.scale), 45.0 + 10.0 * cloud)
+    cavity = wall - np.float32(dice.between(0.07, 0.12))
+    stripes = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    between = np.clip((stripes - 0.5) * 3, 0, 1) * (wall > 0.01) * (cavity < 0)
+    lay(plane, between.astype(np.float32), -80.0)
+    if thorax:
+        ribs = np.clip((np.float32(0.03) - np.abs(cavity + 0.025)) * np.float32(half * frame.scale), 0, 1)
+        where = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+        ribs = ribs * np.clip((where - np.float32(0.1)) * 6, 0, 1)
+        hollow = np.clip((np.float32(0.012) - np.abs(cavity + 0.025)) * np.float32(half * frame.scale), 0, 1)
+        lay(plane, ribs, 520.0 - 300.0 * hollow)
+    return plane, body, cavity, half * frame.scale
+
+
+def spine_axial(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, v_body: float) -> Mask:
+    """A vertebra: body, canal, arch and processes; returns its mask."""
+    dice = plan.anatomy
+    r = dice.between(0.12, 0.17)
+    power = 4 if dice.chance(0.4) else 2
+    part = frame.part(0.0, v_body + 0.8 * r, 2.3 * r, 2.6 * r)
+    u, v = part.u, part.v
+    body = ellipse(u, v, 0, v_body, r, r * 0.82, power=power)
+    arch = ellipse(u, v, 0, v_body + r * 1.35, r * 0.85, r * 0.75)
+    canal = ellipse(u, v, 0, v_body + r * 1.25, r * 0.5, r * 0.42)
+    process = ellipse(u, v, 0, v_body + r * 2.2, r * 0.17, r * 0.75)
+    wings = ellipse(np.abs(u), v, r * 1.3, v_body + r * 1.5, r * 0.75, r * 0.22, -0.06)
+    bone = np.maximum(np.maximum(body, arch), np.maximum(process, wings))
+    trabeculae = cut("lattice", dice, *u.shape, key=4 * canvas.unit)
+    rim = np.clip((np.float32(0.16) - bone) * 6, 0, 1)
+    view = plane[part.at]
+    lay(view, cover(bone, r * frame.scale * 0.8), 210.0 + 60.0 * trabeculae + rim * np.float32(350.0))
+    lay(view, cover(canal, r * 0.45 * frame.scale), 35.0)
+    mask = np.zeros(plane.shape, np.bool_)
+    mask[part.at] = (bone > 0) & (canal < 0)
+    return mask
+
+
+def _table(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, half: float) -> None:
+    dice = plan.pose
+    if dice.chance(0.25):
+        return
+    depth = frame.v - np.float32(half + dice.between(0.03, 0.1)) + frame.u * frame.u * np.float32(dice.between(0, 0.22))
+    line = np.clip((np.float32(dice.between(0.012, 0.03)) - np.abs(depth)) * np.float32(frame.scale), 0, 1)
+    outside = plane < -700
+    lay(plane, line * outside, dice.between(-500.0, 100.0))
+    if dice.chance(0.6):
+        second = np.clip((np.float32(0.015) - np.abs(depth - 0.13)) * np.float32(frame.scale), 0, 1)
+        lay(plane, second * outside, dice.between(-700.0, 0.0))
+
+
+def chest_axial(plan: Plan) -> Truth:
+    """An axial chest slice in a lung or mediastinal window."""
+    canvas = Canvas(plan.size)
+    dice = plan.anatomy
+    half = dice.between(0.62, 0.8)
+    frame = body_frame(plan, canvas, 0.45, 0.018, (0.97, 1.03))
+    plane, _body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.03, 0.16), True)
+    u, v = frame.u, frame.v
+    at = _at(frame)
+    level = dice.unit()  # 0: aortic arch, 1: heart
+    clumps = np.clip(cut("lattice", dice, canvas.height, canvas.width, 10 * canvas.unit, at) * 2 - 0.3, 0, 1)
+    lay(plane, cover(cavity, depth_px), -95.0 + 125.0 * clumps)
+    heart_r = 0.16 + 0.26 * level if level > 0.35 else 0.0
+    heart_u, heart_v = dice.between(0.1, 0.2), -half * dice.between(0.18, 0.3)
+    centre_width = dice.between(0.14, 0.22)
+    middle = ellipse(u, v, 0.02, -0.1 * half, centre_width, half * 0.75, power=4)
+    heart = ellipse(u, v, heart_u, heart_v, max(heart_r, 0.1), max(heart_r, 0.1) * 0.82, 0.1)
+    if heart_r:
+        heart = np.maximum(heart, ellipse(u, v, -0.08, heart_v + 0.03, heart_r * 0.55, heart_r * 0.6))
+    exclude = np.maximum(middle, heart * 2 if heart_r else middle)
+    lungs: list[Mask] = []
+    softs: list[Field] = []
+    for sign in (-1.0, 1.0):
+        middle_u = sign * dice.between(0.43, 0.48)
+        part = frame.part(middle_u, 0.0, 0.5, half)
+        shape = ellipse(part.u, part.v, middle_u, dice.between(-0.02, 0.06) * half, dice.between(0.36, 0.46),
+                        half * dice.between(0.7, 0.86), sign * dice.between(0, 0.03))  # fmt: skip
+        shape = np.minimum(np.minimum(shape, cavity[part.at] * 1.6), exclude[part.at] * np.float32(-0.5))
+        shape = np.minimum(shape, np.float32(sign) * part.u - np.float32(0.04))
+        lungs.append(np.zeros(plane.shape, np.bool_))
+        lungs[-1][part.at] = shape > 0
+        softs.append(canvas.blank())
+        softs[-1][part.at] = cover(shape, 0.4 * frame.scale)
+    air = np.maximum(softs[0], softs[1])
+    lung_hu = dice.between(-880, -760)
+    haze = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    lay(plane, air, np.float32(lung_hu) + 25.0 * haze - np.float32(60) * v)
+    near = np.clip(np.float32(1.15) - np.sqrt(u * u + v * v) * np.float32(1.1), 0.15, 1.0)
+    branch = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    twig = cut("vessels", dice, canvas.height, canvas.width, 8 * canvas.unit, at)
+    dots = cut("vessels", dice, canvas.height, canvas.width, 4 * canvas.unit, at)
+    tree = np.maximum(np.maximum(branch * 1.6, twig * 1.2), dots * np.float32(dice.between(0.3, 1.0)))
+    lay(plane, air * np.clip(tree * near * np.float32(dice.between(1.0, 2.2)), 0, 1), 20.0)
+    contrast = dice.chance(0.6)
+    blood = dice.between(120, 320) if contrast else dice.between(30, 50)
+    heart_soft = cover(heart, max(heart_r, 0.1) * 0.82 * frame.scale)
+    if heart_r:
+        wall = np.clip(heart * 4, 0, 1)
+        lay(plane, heart_soft, np.float32(50.0) + wall * np.float32(0.85 * (blood - 50.0)) + 8.0 * haze)
+        canvas.note_anatomy("heart", (heart > 0), 102)
+    spine_v = half * dice.between(0.5, 0.6)
+    spot(plane, frame, (dice.between(0.1, 0.16), spine_v - dice.between(0.18, 0.24)), (0.075, 0.075), blood)
+    if not heart_r:
+        spot(plane, frame, (0.03, -0.05), (0.2, 0.085), blood, 0.06)
+        spot(plane, frame, (-0.1, -0.2), (0.075, 0.075), blood * 0.9)
+    else:
+        spot(plane, frame, (-0.07, spine_v - 0.3), (0.04, 0.05), 35.0)
+    # The windpipe above, two main bronchi at mid height, neither where the heart is large.
+    for sign in (-1.0, 1.0) if 0.3 < level < 0.6 else ((0.0,) if level <= 0.3 else ()):
+        spot(plane, frame, (sign * 0.1 - 0.01, spine_v - 0.36), (0.05, 0.05), -980.0)
+    spine = spine_axial(plan, canvas, frame, plane, spine_v)
+    spot(plane, frame, (0.0, -half * 0.86), (0.1, 0.035), 280.0)
+    _table(plan, canvas, frame, plane, half)
+    canvas.note_anatomy("spine", spine, 103)
+    for index, lung in enumerate(lungs):
+        canvas.note_anatomy("lung", lung, 100 + index)
+    mm = plan.choice.between(330, 430) / (2 * frame.scale)
+    _lung_findings(plan, canvas, frame, plane, lungs, softs, half, mm)
+    window = _window(plan.pose, ((-600, 1500), (-500, 1600), (40, 400), (40, 400), (-600, 1300), (50, 350)))
+    shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35) * (1.0 if window[1] < 800 else 1.5))
+    return canvas.truth(grey_bytes(shown), "ct", "axial", "chest", mm, plan.seed, frame)
+
+
+def _lung_findings(
+    plan: Plan, canvas: Canvas, frame: Frame, plane: Field, lungs: list[Mask], soft: list[Field], half: float, mm: float
+) -> None:
+    choice = plan.choice
+    both = np.logical_or.reduce(lungs)
+    for index, lung in enumerate(lungs):
+        dice = plan.findings[20 + index]
+        if choice.chance(0.2) and plan.scales.get(20 + index, 1.0) > 0:
+            _pool(canvas, frame, plane, lung, soft[index] > 0, 20 + index, dice, half, plan.scales.get(20 + index, 1.0))
+    box = (-0.8, 0.8, -half * 0.8, half * 0.8)
+    if choice.chance(0.22):
+        lo = 31.0 / mm / 2 / canvas.unit
+        patch = seek(plan, canvas, frame, 0, both, box, (lo, lo * 2.0), rough=0.14, cell=0.6, inside=0.7, edge=1.6,
+                     tries=14)  # fmt: skip
+        if patch is not None:
+            dice = plan.findings[0]
+            patch = within(patch, both)
+            texture = cut("lattice", dice, *patch.cover.shape, key=8)
+            lay_patch(plane, patch, np.float32(dice.between(30, 90)) + 12.0 * texture)
+            canvas.note("mass", patch, 0)
+    for identity in range(4, 4 + choice.count(0.5, 5)):
+        patch = seek(plan, canvas, frame, identity, both, box, (2.8, min(11.0, 14.5 / mm / canvas.unit)), rough=0.1,
+                     cell=0.8, inside=0.8)  # fmt: skip
+        if patch is not None:
+            lay_patch(plane, within(patch, both), plan.findings[identity].between(0.0, 110.0))
+            canvas.note("nodule", within(patch, both), identity)
+
+
+def within(patch: Patch, host: Mask) -> Patch:
+    """The patch cut to its host."""
+    allowed = host[patch.rows, patch.columns]
+    return Patch(patch.rows, patch.columns, patch.depth, patch.cover * allowed, patch.mask & allowed, patch.a, patch.b,
+                 patch.full_area)  # fmt: skip
+
+
+def _pool(
+    canvas: Canvas, frame: Frame, plane: Field, lung: Mask, around: Mask, identity: int, dice: Dice, half: float,
+    scale: float,
+) -> None:  # fmt: skip
+    """Pleural fluid: lies behind, its surface curved up at the chest wall."""
+    level = np.float32(half * (0.62 - dice.between(0.1, 0.5) * scale))
+    side = np.abs(frame.u) - np.float32(0.35)
+    depth = frame.v - level + side * np.abs(side) * np.float32(dice.between(0.0, 1.2))
+    mask = (depth > 0) & lung
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size < 3 or int(np.count_nonzero(mask)) < 5 * canvas.min_pixels:
+        return
+    margin = 3
+    window = (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+    )
+    soft = (np.clip(depth[window] * np.float32(frame.scale) + 0.5, 0, 1) * around[window]).astype(np.float32)
+    patch = Patch(*window, soft, soft, mask[window], soft, soft, float(mask.sum()))
+    lay_patch(plane, patch, dice.between(2.0, 25.0))
+    canvas.note("effusion", patch, identity)
+
+
+def chest_coronal(plan: Plan) -> Truth:
+    """A coronal chest slice."""
+    canvas = Canvas(plan.size)
+    dice = plan.anatomy
+    frame = body_frame(plan, canvas, 0.42, 0.015, (1.0, 1.2))
+    u, v, at = frame.u, frame.v, _at(frame)
+    body = np.maximum(ellipse(u, v, 0, 0.35, 0.98, 1.5, power=4), ellipse(u, v, 0, -1.1, 0.22, 0.5, power=4))
+    plane = canvas.blank(-1000.0)
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    lay(plane, cover(body, frame.scale), -100.0 + 12.0 * cloud)
+    wall = body - np.float32(dice.between(0.03, 0.1))
+    lay(plane, cover(wall, frame.scale), 45.0 + 10.0 * cloud)
+    base, top = dice.between(0.35, 0.6), dice.between(-0.85, -0.7)
+    heart = ellipse(u, v, dice.between(0.1, 0.18), base - 0.28, dice.between(0.25, 0.33), 0.26, 0.08)
+    middle = ellipse(u, v, 0.0, -0.1, dice.between(0.1, 0.16), 1.3, power=4)
+    lungs: list[Mask] = []
+    softs: list[Field] = []
+    domes: list[Field] = []
+    for sign in (-1.0, 1.0):
+        across = u - np.float32(sign * 0.36)
+        dome = np.float32(base - (0.06 if sign < 0 else 0)) + np.float32(1.1) * across * across
+        domes.append(dome)
+        shape = ellipse(u, v, sign * 0.42, (top + base) / 2 + 0.15, 0.38, (base - top) / 2 + 0.2)
+        shape = np.minimum(np.minimum(shape, dome - v), np.minimum(-heart * 0.3, -middle * 0.15))
+        shape = np.minimum(shape, np.float32(sign) * u)
+        lungs.append(shape > 0)
+        softs.append(cover(shape, 0.4 * frame.scale))
+    air = np.maximum(softs[0], softs[1])
+    ring = ellipse(u, v, 0, -0.1, 0.86, 1.0)
+    ribs = np.clip(wave(v * np.float32(1.0 / 0.2)) * 3 - 1.4, 0, 1) * np.clip(0.05 - np.abs(ring), 0, 0.05) * 20
+    lay(plane, np.clip(ribs, 0, 1) * (wall > 0), 380.0)
+    blood = dice.between(40, 240)
+    lay(plane, cover(middle, 0.13 * frame.scale) * (wall > 0), np.float32(20.0) + 40.0 * cloud)
+    liver = np.minimum(ellipse(u, v, -0.3, base + 0.35, 0.62, 0.5), v - domes[0])
+    lay(plane, cover(liver, 0.4 * frame.scale) * (wall > 0.02), np.float32(90.0) + 8.0 * cloud)
+    lay(plane, cover(heart, 0.26 * frame.scale), np.float32(blood) + 8.0 * cloud)
+    lung_hu = dice.between(-880, -770)
+    lay(plane, air, np.float32(lung_hu) + 20.0 * cloud)
+    near = np.clip(np.float32(1.1) - np.abs(u) - np.abs(v) * np.float32(0.5), 0.1, 1)
+    branch = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    lay(plane, air * np.clip(branch * near * 2.4, 0, 1), 20.0)
+    trachea = ellipse(u, v, 0, -0.75, 0.05, 0.5, power=4)
+    lay(plane, cover(trachea, 0.05 * frame.scale) * (wall > 0), -980.0)
+    spine = np.float32(1) - np.abs(u) * np.float32(1.0 / 0.13)
+    bone = spine > 0
+    if dice.chance(0.5):
+        discs = np.clip(wave(v * np.float32(1.0 / dice.between(0.16, 0.22))) * 4 + 2.6, 0, 1)
+        lay(plane, cover(spine, 0.13 * frame.scale) * (wall > 0), np.float32(60) + discs * np.float32(220))
+        canvas.note_anatomy("spine", bone & (wall > 0), 103)
+    else:
+        canvas.note_anatomy("heart", heart > 0, 102)
+    canvas.note_anatomy("liver", (liver > 0) & (wall > 0.02), 104)
+    for index, lung in enumerate(lungs):
+        canvas.note_anatomy("lung", lung, 100 + index)
+    mm = plan.choice.between(330, 430) / (2 * frame.scale)
+    _lung_findings(plan, canvas, frame, plane, lungs, softs, 0.9, mm)
+    window = _window(plan.pose, ((-600, 1500), (40, 400), (-500, 1400)))
+    shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35))
+    return canvas.truth(grey_bytes(shown), "ct", "coronal", "chest", mm, plan.seed, frame)
+
+
+def abdomen_axial(plan: Plan) -> Truth:
+    """An axial slice through liver and kidneys; the liver (patient's right) is on the picture's left."""
+    canvas = Canvas(plan.size)
+    dice = plan.anatomy
+    half = dice.between(0.64, 0.82)
+    frame = body_frame(plan, canvas, 0.45, 0.02, (0.97, 1.03))
+    plane, _, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.04, 0.2), False)
+    u, v, at = frame.u, frame.v, _at(frame)
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    lay(plane, cover(cavity, depth_px), -95.0 + 12.0 * cloud)
+    enhanced = dice.chance(0.5)
+    inside = cavity > 0
+    bowel = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    loops = np.clip(bowel * 3 - 0.6, 0, 1) * (u > -0.15) * (v < 0.25 * half) * inside
+    lay(plane, loops.astype(np.float32), 30.0 + 15.0 * cloud)
+    gas = np.clip(bowel * 4 - 5.5, 0, 1) * (u > -0.15) * (v < 0.1 * half) * inside
+    lay(plane, gas.astype(np.float32), -900.0)
+    spleen = np.minimum(ellipse(u, v, 0.66, half * 0.2, 0.16, half * 0.42, 0.04), cavity * 2)
+    lay(plane, cover(spleen, 0.16 * frame.scale), dice.between(50.0, 130.0))
+    liver_hu = dice.between(90, 130) if enhanced else dice.between(45, 68)
+    liver = ellipse(
+        u, v, -0.45, -0.06 * half, dice.between(0.42, 0.52), half * dice.between(0.6, 0.72), dice.between(-0.05, 0.05)
+    )
+    liver = np.maximum(liver, ellipse(u, v, -0.1, -half * 0.42, 0.35, half * 0.25, 0.03))
+    liver = np.minimum(liver, cavity * 2)
+    lay(plane, cover(liver, 0.35 * frame.scale), np.float32(liver_hu) + 5.0 * cloud)
+    tree = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    lay(
+        plane, cover(liver - 0.15, 0.35 * frame.scale) * np.clip(tree * 1.5, 0, 1), liver_hu + (35 if enhanced else -12)
+    )
+    kidney_hu = dice.between(140, 210) if enhanced else dice.between(28, 40)
+    kidneys: list[Mask] = []
+    for sign in (-1.0, 1.0):
+        ku, kv = sign * dice.between(0.38, 0.46), half * dice.between(0.32, 0.42)
+        size = dice.between(0.15, 0.2)
+        part = frame.part(ku, kv, 1.25 * size, 1.25 * size)
+        kidney = ellipse(part.u, part.v, ku, kv, size, size * 0.78, sign * dice.between(0.05, 0.15))
+        hilum = ellipse(part.u, part.v, ku - sign * size * 0.75, kv - 0.03, size * 0.5, size * 0.36)
+        shape = np.minimum(kidney, -hilum * 0.5)
+        view = plane[part.at]
+        lay(view, cover(kidney + 0.12, size * frame.scale), -90.0)
+        medulla = np.clip(kidney * 3 - 1.0, 0, 1) * np.float32(35 if enhanced else 0)
+        lay(view, cover(shape, size * frame.scale), np.float32(kidney_hu) - medulla + 5.0 * cloud[part.at])
+        kidneys.append(np.zeros(plane.shape, np.bool_))
+        kidneys[-1][part.at] = shape > 0
+    spine_v = half * dice.between(0.42, 0.5)
+    blood = dice.between(130, 260) if enhanced else 40.0
+    for sign, r in ((1.0, 0.07), (-1.0, 0.085)):
+        spot(
+            plane,
+            frame,
+            (sign * 0.09, spine_v - 0.23),
+            (r, r * (1 if sign > 0 else 0.75)),
+            blood if sign > 0 else blood * 0.8,
+        )
+    for sign in (-1.0, 1.0):
+        spot(plane, frame, (sign * 0.2, spine_v + 0.03), (0.085, 0.1), 55.0)
+    spine = spine_axial(plan, canvas, frame, plane, spine_v)
+    _table(plan, canvas, frame, plane, half)
+    canvas.note_anatomy("spine", spine, 103)
+    canvas.note_anatomy("liver", liver > 0, 104)
+    for index, kidney in enumerate(kidneys):
+        canvas.note_anatomy("kidney", kidney, 105 + index)
+    mm = plan.choice.between(300, 420) / (2 * frame.scale)
+    _organ_findings(plan, canvas, frame, plane, liver > 0, kidneys, half, liver_hu, kidney_hu)
+    window = _window(plan.pose, ((40, 400), (50, 350), (60, 250), (40, 450)))
+    shown = windowed(plan, canvas, plane, window, plan.acquisition.between(4, 16))
+    return canvas.truth(grey_bytes(shown), "ct", "axial", "abdomen", mm, plan.seed, frame)
+
+
+def _organ_findings(
+    plan: Plan, canvas: Canvas, frame: Frame, plane: Field, liver: Mask, kidneys: list[Mask], half: float,
+    liver_hu: float, kidney_hu: float,
+) -> None:  # fmt: skip
+    choice = plan.choice
+    any_kidney = np.logical_or.reduce(kidneys)
+    both = any_kidney | liver
+    box = (-0.9, 0.6, -0.8 * half, 0.65 * half)
+    for identity in range(choice.count(0.72, 2)):
+        patch = seek(plan, canvas, frame, identity, liver, box, (8, 22), rough=0.16, cell=0.7, edge=3, inside=0.85)
+        if patch is not None:
+            dice = plan.findings[identity]
+            dark = dice.chance(0.65)
+            value = liver_hu - dice.between(55, 75) if dark else liver_hu + dice.between(55, 80)
+            texture = cut("lattice", dice, *patch.cover.shape, key=4)
+            core = np.clip(patch.depth * 2 - 0.5, 0, 1) * np.float32(dice.between(-25, 5))
+            lay_patch(plane, patch, np.float32(value) + core + 8.0 * texture)
+            canvas.note("mass", patch, identity)
+    for identity in range(4, 4 + choice.count(0.55, 4)):
+        patch = seek(plan, canvas, frame, identity, both, box, (3.5, 13), rough=0.03, edge=1.2, inside=0.6)
+        if patch is not None:
+            lay_patch(plane, patch, plan.findings[identity].between(-15.0, -40.0))
+            canvas.note("cyst", patch, identity)
+    # Stones are looked for without contrast medium, which would hide them.
+    for identity in range(10, 10 + (choice.count(0.45, 4) if kidney_hu < 100 else 0)):
+        patch = seek(plan, canvas, frame, identity, any_kidney, (-0.65, 0.65, 0, 0.7 * half), (2.3, 5.0), rough=0.1,
+                     edge=1.0, gap=True, tries=24, inside=0.8)  # fmt: skip
+        if patch is not None:
+            lay_patch(plane, patch, plan.findings[identity].between(450.0, 1100.0))
+            canvas.note("stone", patch, identity)
+
+
+def _brain_window(plan: Plan) -> tuple[float, float]:
+    return _window(plan.pose, ((40, 80), (35, 90), (50, 130), (75, 215)))
+
+
+def head_axial(plan: Plan) -> Truth:
+    """An axial head slice: skull, brain, ventricles, bright haemorrhages."""
+    canvas = Canvas(plan.size)
+    dice = plan.anatomy
+    frame = body_frame(plan, canvas, 0.36, 0.015, (1.12, 1.28))
+    u, v, at = frame.u, frame.v, _at(frame)
+    head = ellipse(u, v, 0, 0, 1, 1)
+    skull = dice.between(0.05, 0.11)
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    plane = canvas.blank(-1000.0)
+    lay(plane, cover(head, frame.scale), 20.0 + 30.0 * cloud)
+    outer = head - np.float32(dice.between(0.03, 0.07))
+    lay(plane, cover(outer, frame.scale), 1000.0 - 250.0 * cloud)
+    inner = outer - np.float32(skull)
+    brain_soft = cover(inner, frame.scale)
+    lay(plane, brain_soft, 8.0)
+    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    cortex = inner - np.float32(0.02)
+    sulci = np.clip((folds - np.float32(dice.between(0.85, 0.95))) * 14, 0, 1) * np.clip((0.22 - inner) * 12, 0, 1)
+    grey = np.clip((np.float32(0.16) + np.float32(0.05) * cloud - inner) * 14, 0, 1)
+    matter = np.float32(27.0) + grey * np.float32(9.0) - sulci * np.float32(22.0)
+    lay(plane, cover(cortex, frame.scale), matter)
+    for sign in (-1.0, 1.0):
+        spot(plane, frame, (sign * 0.27, 0.05), (0.13, 0.22), 36.0, sign * 0.05)
+    falx = np.clip((np.float32(0.012) - np.abs(u)) * np.float32(frame.scale), 0, 1) * (np.abs(v) > 0.35) * (inner > 0)
+    lay(plane, falx.astype(np.float32), 55.0)
+    ventricle = canvas.blank(-1.0) if dice.chance(0.2) else ventricles_axial(frame, dice)
+    lay(plane, cover(ventricle, 0.1 * frame.scale), 6.0)
+    canvas.note_anatomy("brain", cortex > 0, 107)
+    canvas.note_anatomy("ventricle", ventricle > 0, 108)
+    _bleeds(plan, canvas, frame, plane, inner, cortex > 0.03)
+    mm = plan.choice.between(135, 165) / (2 * frame.scale)
+    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
+    return canvas.truth(grey_bytes(shown), "ct", "axial", "head", mm, plan.seed, frame)
+
+
+def ventricles_axial(frame: Frame, dice: Dice) -> Field:
+    """Depth of paired lateral ventricles and the third ventricle between them."""
+    side, v = np.abs(frame.u), frame.v
+    size = dice.between(0.7, 1.5)
+    front = ellipse(side, v, 0.1 + 0.03 * size, -0.22, 0.06 * size, 0.2, -0.05)
+    back = ellipse(side, v, 0.15 + 0.05 * size, 0.3, 0.065 * size, 0.22, 0.06)
+    depth = np.maximum(front, back)
+    if dice.chance(0.5):
+        depth = np.maximum(depth, ellipse(side, v, 0.08 + 0.03 * size, 0.03, 0.05 * size, 0.25))
+    else:
+        depth = np.maximum(depth, ellipse(side, v, 0.0, 0.05, 0.025 * size, 0.14))
+    return depth
+
+
+def _bleeds(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, inner: Field, brain: Mask) -> None:
+    for identity in range(plan.choice.count(0.45, 3)):
+        patch = seek(plan, canvas, frame, identity, brain, (-0.8, 0.8, -0.8, 0.8), (4, 19), rough=0.18, cell=0.7,
+                     edge=2.0, elongation=2.0)  # fmt: skip
+        if patch is not None:
+            dice = plan.findings[identity]
+            swelling = np.clip(1.0 + (patch.depth - 0.0) * 3.0, 0, 1)
+            part = plane[patch.rows, patch.columns]
+            part -= swelling * np.float32(dice.between(0, 10)) * (inner[patch.rows, patch.columns] > 0.02)
+            lay_patch(plane, patch, np.float32(dice.between(66, 85)) + 3.0 * cut("lattice", dice, *part.shape, key=4))
+            canvas.note("haemorrhage", patch, identity)
+
+
+def head_sagittal(plan: Plan) -> Truth:
+    """A sagittal (no sides) or coronal head slice."""
+    canvas = Canvas(plan.size)
+    dice = plan.anatomy
+    coronal = dice.chance(0.5)
+    frame = body_frame(plan, canvas, 0.36, 0.02, (1.0, 1.12) if coronal else (0.85, 0.95))
+    u, v, at = frame.u, frame.v, _at(frame)
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    head = np.maximum(
+        ellipse(u, v, 0, -0.1, 1, 0.95), ellipse(u, v, -0.25 if not coronal else 0, 0.7, 0.6, 0.9, power=4)
+    )
+    plane = canvas.blank(-1000.0)
+    lay(plane, cover(head, frame.scale), 25.0 + 30.0 * cloud)
+    vault = ellipse(u, v, 0, -0.12, 0.93, 0.86)
+    lay(plane, cover(vault, frame.scale), 1000.0 - 250.0 * cloud)
+    inner = vault - np.float32(dice.between(0.06, 0.1))
+    face = ellipse(u, v, -0.55 if not coronal else 0, 0.85, 0.3, 0.3)
+    lay(
+        plane,
+        np.clip(cut("ridges", dice, canvas.height, canvas.width, 16, at) * 4 - 2.6, 0, 1)
+        * (face > -0.5)
+        * (vault < 0)
+        * (head > 0.05),
+        600.0,
+    )
+    lay(plane, cover(ellipse(u, v, -0.5 if not coronal else 0, 0.75, 0.13, 0.16), 10.0), -900.0)
+    lay(plane, cover(inner, frame.scale), 8.0)
+    cortex = inner - np.float32(0.02)
+    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
+    sulci = np.clip((folds - np.float32(0.88)) * 14, 0, 1) * np.clip((0.3 - inner) * 12, 0, 1)
+    grey = np.clip((np.float32(0.16) + np.float32(0.05) * cloud - inner) * 14, 0, 1)
+    lay(plane, cover(cortex, frame.scale), np.float32(27.0) + grey * np.float32(9.0) - sulci * np.float32(22.0))
+    if coronal:
+        ventricle = ellipse(np.abs(u), v, 0.14, -0.12, 0.07, 0.17, 0.08)
+    else:
+        ventricle = np.minimum(ellipse(u, v, 0.05, -0.1, 0.42, 0.2), -ellipse(u, v, 0.05, 0.0, 0.36, 0.17))
+    lay(plane, cover(ventricle, 8.0), 6.0)
+    canvas.note_anatomy("brain", cortex > 0, 107, sided=coronal)
+    canvas.note_anatomy("ventricle", ventricle > 0, 108, sided=coronal)
+    _bleeds(plan, canvas, frame, plane, inner, cortex > 0.03)
+    mm = plan.choice.between(135, 165) / (2 * frame.scale)
+    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
+    plane_name = "coronal" if coronal else "sagittal"
+    return canvas.truth(grey_bytes(shown), "ct", plane_name, "head", mm, plan.seed, frame if coronal else None)
