@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models import starter_files as tiny
 
+from tests.models import starter_files as tiny
 from vesalius.errors import CheckpointError, WeightsMissingError
 from vesalius.models import starter_base
 from vesalius.models.starter_base import convert, gguf_weights, install, onnx_weights, place, tokenizer, wheels

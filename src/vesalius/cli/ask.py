@@ -33,7 +33,7 @@ def ask(
     """Ask a question about pictures, volumes or clips."""
     *sources, question = given
     if not sources and Path(question).exists():
-        raise OptionError(f"{question} is a file but no question follows.", fix='Add one: vesalius ask FILE "QUESTION".')
+        raise OptionError(f"{question} is a file; no question follows.", fix='Add one: vesalius ask FILE "QUESTION".')
     from vesalius.study.read import read
 
     with _progress("reading"):
@@ -45,9 +45,7 @@ def ask(
     if loaded.notice and not json:
         print(f"Note: {loaded.notice}", file=sys.stderr)
     answer: Answer | None = None
-    pieces = loaded.stream(
-        studies or None, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-    )
+    pieces = loaded.stream(studies or None, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     with _progress("looking"):
         piece = next(pieces)
     while True:
@@ -85,9 +83,8 @@ def finding_lines(answer: Answer) -> list[str]:
                 place = f"box ({found.x0:.1f}, {found.y0:.1f}, {found.x1:.1f}, {found.y1:.1f}) px"
                 lines.append(f"{group}{found.label}: {place}{mm}{ras}{_where(found)}{tail}")
             case Point():
-                lines.append(
-                    f"{group}{found.label}: point ({found.x:.1f}, {found.y:.1f}) px{_ras(found.ras_mm, '')}{_where(found)}"
-                )
+                place = f"point ({found.x:.1f}, {found.y:.1f}) px{_ras(found.ras_mm, '')}"
+                lines.append(f"{group}{found.label}: {place}{_where(found)}")
             case Count():
                 lines.append(f"{found.label}: count {found.count}{tail}")
             case Mask():

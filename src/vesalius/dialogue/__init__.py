@@ -18,7 +18,7 @@ from vesalius.dialogue.messages import (
     text_of,
     write_conversation,
 )
-from vesalius.dialogue.prompts import starter_prompt, task_question
+from vesalius.dialogue.prompts import task_question
 from vesalius.dialogue.scene_text import (
     Grouping,
     Scene,
@@ -54,7 +54,6 @@ __all__ = [
     "group_objects",
     "media_of",
     "read_conversation",
-    "starter_prompt",
     "task_question",
     "text_of",
     "understand",

@@ -1,15 +1,10 @@
-"""The starter's prompt, and a ready wording per task and language for callers who name a task instead of asking."""
+"""A ready wording per task and language for callers who name a task instead of asking."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from vesalius.dialogue.scene_text import Scene, SceneSet, write_scene
 from vesalius.errors import OptionError
 
-__all__ = ["STARTER_SYSTEM", "TASK_QUESTIONS", "starter_prompt", "task_question"]
-
-STARTER_SYSTEM = "Answer from what was seen. Cite objects by number."
+__all__ = ["TASK_QUESTIONS", "task_question"]
 
 TASK_QUESTIONS: dict[str, dict[str, str]] = {
     "en": {
@@ -62,30 +57,3 @@ def task_question(task: str, label: str = "", lang: str = "en") -> str:
     if task not in by_task:
         raise OptionError(f"there is no standard question for task {task!r}.", fix=f"Use {', '.join(by_task)}.")
     return by_task[task].format(label=label)
-
-
-def starter_prompt(
-    scene: Scene | SceneSet | str | None,
-    turns: Sequence[tuple[str, str]],
-    *,
-    visual: str = "",
-    system: str | None = None,
-) -> str:
-    """The whole ChatML prompt up to where the starter's answer begins.
-
-    `scene`: what was seen, or its text already written. `turns`: ("user" | "assistant", text), oldest first, the last
-    one the question, special tokens escaped (`messages.escape_special`). `visual`: placeholder text that the model
-    replaces by its picture embeddings; it stands, with the scene text, before the first user text.
-    """
-    if not turns or turns[-1][0] != "user":
-        raise OptionError("a prompt ends with a user turn.")
-    seen = scene if isinstance(scene, str) else write_scene(scene)
-    pieces = [f"<|im_start|>system\n{system or STARTER_SYSTEM}<|im_end|>\n"]
-    shown = False
-    for role, text in turns:
-        if role not in ("user", "assistant"):
-            raise OptionError(f"turn role {role!r} is not user or assistant.")
-        body = text if shown or role != "user" else f"{visual}{seen}\n{text}"
-        shown = shown or role == "user"
-        pieces.append(f"<|im_start|>{role}\n{body}<|im_end|>\n")
-    return "".join(pieces) + "<|im_start|>assistant\n"

@@ -22,10 +22,8 @@ BOS, EOS, UNK, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|im_end|>"
 _CONTROL = 3
 """GGUF token type of the tokens that are never made from ordinary text."""
 
-SYSTEM_TEXT = (
-    "You are the Vesalius starter model. You describe medical images in plain words and say where things are. "
-    "You are a demonstration, not validated and not for clinical use."
-)
+SYSTEM_TEXT = "Vesalius starter: answer from what was seen."
+"""Short, because every prompt pays for it."""
 
 CHAT_TEMPLATE = (
     "{%- if not messages or messages[0]['role'] != 'system' -%}"

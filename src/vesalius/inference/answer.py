@@ -1,0 +1,76 @@
+"""What comes back from a question: text, findings, usage and trace, and how to keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from vesalius.findings.export_json import to_json
+from vesalius.findings.findings import Finding
+from vesalius.findings.save import Format, save_findings
+from vesalius.study.items import Item
+
+__all__ = ["Answer", "Usage"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and seconds. `finish`: "stop" | "length" | "repetition"."""
+
+    prompt_tokens: int
+    new_tokens: int
+    prepare_s: float
+    first_text_s: float
+    total_s: float
+    finish: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer. `text` cites findings as `[n]`: those whose `group` is n.
+
+    `thinking`: what a reasoning model thought before it answered ("" here).  `trace`: the scene text, the items' kinds,
+    what was inferred and warned about.  `notice`: what the model says about itself (the starter: not for clinical use).
+    """
+
+    text: str
+    findings: tuple[Finding, ...]
+    usage: Usage
+    model: str
+    question: str = field(repr=False)
+    items: tuple[Item, ...] = field(repr=False)
+    thinking: str = ""
+    trace: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    notice: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """One machine-readable object: answer, findings in pixels and millimetres, usage, trace."""
+        document = to_json(
+            self.findings,
+            study=self.items,
+            model=self.model,
+            question=self.question,
+            answer_text=self.text,
+            notice=self.notice or None,
+        )
+        usage = {name: getattr(self.usage, name) for name in Usage.__dataclass_fields__}
+        return {**document, "usage": usage, "trace": self.trace}
+
+    def save(self, folder: str | PathLike[str], *, formats: Sequence[Format] | None = None) -> list[Path]:
+        """Write overlays, `findings.json`, masks and reports, as they fit; returns the files written.
+
+        `formats`: None writes all that fit; see `vesalius.findings.save_findings`, whose errors are raised.
+        """
+        return save_findings(
+            folder,
+            self.findings,
+            self.items,
+            formats=formats,
+            model=self.model,
+            question=self.question,
+            answer_text=self.text,
+            notice=self.notice or None,
+        )

@@ -1,0 +1,84 @@
+"""From a conversation's parts to study items a model can look at. The only place where answering reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vesalius.dialogue.messages import ImagePart, Message, TablePart, TextPart, VideoPart, VolumePart, escape_special
+from vesalius.errors import InputError, OptionError
+from vesalius.models.contract import Shown, Turn
+from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table, Volume
+from vesalius.study.read import read
+from vesalius.study.windows import Window, preset
+
+__all__ = ["turns_and_media"]
+
+
+def turns_and_media(messages: Sequence[Message]) -> tuple[list[Turn], list[Shown], list[str]]:
+    """(question and answer turns, media in order, warnings of the readers).
+
+    Tables and documents become quoted text in their question. The last message must be the user's.
+    """
+    if messages[-1].role != "user":
+        raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
+    turns: list[Turn] = []
+    media: list[Shown] = []
+    warnings: list[str] = []
+    question: list[str] = []
+    for message in messages:
+        if message.role == "assistant":
+            turns.append(("\n".join(question), _text(message)))
+            question = []
+            continue
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                question.append(part.text)
+                continue
+            study = _read(part)
+            warnings += study.warnings
+            for item in study.items:
+                warnings += item.origin.warnings
+                if isinstance(item, Table | Document):
+                    text = item.to_text() if isinstance(item, Table) else item.text
+                    question.append(f'"{escape_special(text[:2000])}"')
+                else:
+                    media.append(_shown(item, part))
+    turns.append(("\n".join(question), None))
+    return turns, media, list(dict.fromkeys(warnings))
+
+
+def _text(message: Message) -> str:
+    return "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
+
+
+def _read(part: Any) -> Study:
+    source = next(getattr(part, name) for name in ("image", "volume", "video", "table") if hasattr(part, name))
+    if isinstance(source, Study):
+        return source
+    if isinstance(source, Picture | Volume | Clip | Slide | Table | Document):
+        return Study((source,))
+    study = read(source)
+    wanted = {ImagePart: (Picture, Slide), VolumePart: (Volume,), VideoPart: (Clip,), TablePart: (Table,)}[type(part)]
+    if not isinstance(part, ImagePart) and not any(isinstance(item, wanted) for item in study.items):
+        kinds = ", ".join(sorted({type(item).__name__.lower() for item in study.items}))
+        raise InputError(f"the {type(part).__name__.removesuffix('Part').lower()} part holds a {kinds}.")
+    return study
+
+
+def _shown(item: Item, part: Any) -> Shown:
+    if isinstance(part, VolumePart) and isinstance(item, Volume):
+        return Shown(item, axis=part.axis, num_slices=part.num_slices, window=_window(part.window))
+    if isinstance(part, VideoPart) and isinstance(item, Clip):
+        return Shown(item, fps=part.fps, timestamps=part.timestamps)
+    return Shown(item)
+
+
+def _window(given: Any) -> Window | None:
+    if given is None or isinstance(given, Window):
+        return given
+    if isinstance(given, str):
+        return preset(given)
+    if isinstance(given, list | tuple) and len(given) == 2 and all(isinstance(v, int | float) for v in given):
+        return Window.from_centre_width(float(given[0]), float(given[1]))
+    raise OptionError(f"window {given!r} is neither a name nor (centre, width).")

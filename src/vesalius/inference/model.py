@@ -1,0 +1,198 @@
+"""One interface to every model: ask, stream, prepare, logits, trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from vesalius.dialogue.messages import Message, from_question, read_conversation
+from vesalius.errors import OptionError
+from vesalius.inference.answer import Answer, Usage
+from vesalius.inference.media import turns_and_media
+from vesalius.models.contract import Family, Shown, Turn
+from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.registry import load_family
+from vesalius.study import late_warnings
+from vesalius.study.items import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Model", "load"]
+
+Quirks = Literal["published", "off"]
+
+
+def load(name: str = "starter", *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Model:
+    """Load a model by name ("starter") or checkpoint directory.
+
+    Raises WeightsMissingError naming the command that installs them, CheckpointError for damaged files, OptionError
+    for an unknown name, device or dtype.
+    """
+    return Model(load_family(name, device=device, dtype=dtype, quirks=quirks))
+
+
+class Model:
+    """A loaded model. `family` is what does the work; this class reads media, streams, and locates findings."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    @property
+    def name(self) -> str:
+        return self.family.name
+
+    @property
+    def notice(self) -> str:
+        """What the model says about itself; show it once."""
+        return self.family.notice
+
+    def ask(
+        self,
+        source: Any,
+        question: str | None = None,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Answer:
+        """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
+
+        `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
+        Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
+        """
+        last: Answer | None = None
+        for piece in self.stream(source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed):
+            if isinstance(piece, Answer):
+                last = piece
+        if last is None:  # stream always ends with the Answer
+            raise RuntimeError("the stream ended without an answer")
+        return last
+
+    def ask_batch(
+        self,
+        requests: Sequence[tuple[Any, str | None]],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        batch_size: int = 8,
+    ) -> list[Answer]:
+        """Answer several (source, question) pairs, in order, `batch_size` at a time; each as `ask` answers it."""
+        _check_length(max_new_tokens)
+        sampling = Sampling(temperature=temperature, seed=seed)
+        answers: list[Answer] = []
+        for first in range(0, len(requests), batch_size):
+            asked = [self._asked(*request) for request in requests[first : first + batch_size]]
+            started = time.perf_counter()
+            batches: list[Any] = [one.batch for one in asked]
+            said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
+            spent = time.perf_counter() - started
+            for one, (text, reason, tokens) in zip(asked, said, strict=True):
+                answers.append(self._answer(one, text, tokens, reason, one.prepare_s + spent, one.prepare_s + spent))
+        return answers
+
+    def stream(
+        self,
+        source: Any,
+        question: str | None = None,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[str | Answer]:
+        """As `ask`, piece by piece: text as it is made, and the Answer as the last item."""
+        _check_length(max_new_tokens)
+        started = time.perf_counter()
+        one = self._asked(source, question)
+        pieces: list[str] = []
+        first = 0.0
+        tokens, finish = 0, "stop"
+        sampling = Sampling(temperature=temperature, seed=seed)
+        for text, reason in self.family.say(one.batch, max_new_tokens=max_new_tokens, sampling=sampling):
+            first = first or time.perf_counter() - started
+            tokens += 1
+            finish = reason or finish
+            if text:
+                pieces.append(text)
+                yield text
+        yield self._answer(one, "".join(pieces), tokens, finish, first, time.perf_counter() - started)
+
+    def _asked(self, source: Any, question: str | None) -> _Asked:
+        started = time.perf_counter()
+        turns, media, warnings = turns_and_media(conversation_of(source, question))
+        batch = self.family.prepare(turns, media)
+        return _Asked(batch, turns, media, warnings, time.perf_counter() - started)
+
+    def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
+        text = text.strip()
+        # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
+        late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
+        warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
+        usage = Usage(
+            int(one.batch["input_ids"].shape[-1]),
+            tokens,
+            round(one.prepare_s, 4),
+            round(first_s, 4),
+            round(total_s, 4),
+            finish,
+        )
+        return Answer(
+            text,
+            tuple(self.family.findings(one.batch, text)),
+            usage,
+            self.name,
+            one.turns[-1][0],
+            tuple(shown.item for shown in one.media),
+            trace={"scene": getattr(one.batch, "scene_text", ""), "warnings": list(dict.fromkeys(warnings))},
+            notice=self.notice,
+        )
+
+    def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
+        """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation."""
+        turns, media, _ = turns_and_media(conversation_of(conversation, question))
+        return self.family.prepare(turns, media, **options)
+
+    def logits(self, batch: Any) -> Tensor:
+        """`[1, L, vocab]` float32 next-token logits of a prepared batch."""
+        return self.family.logits(batch)
+
+    def trace(self, batch: Any) -> dict[str, Tensor]:
+        """Named intermediates of a prepared batch."""
+        return self.family.trace(batch)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request made ready: the family's batch and what it came from."""
+
+    batch: Any
+    turns: list[Turn]
+    media: list[Shown]
+    warnings: list[str]
+    prepare_s: float
+
+
+def _check_length(max_new_tokens: int) -> None:
+    if not 1 <= max_new_tokens <= 8192:
+        raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
+
+
+def conversation_of(source: Any, question: str | None) -> tuple[Message, ...]:
+    """A conversation from media and a question, or from a list of messages. Paths are read to learn what they are."""
+    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
+    from vesalius.study.read import read
+
+    if question is None:
+        return read_conversation(source)
+    media: list[Item] = []
+    for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
+        if isinstance(one, Study):
+            media += one.items
+        elif isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
+            media.append(one)
+        else:
+            media += read(one).items
+    return from_question(media, question)

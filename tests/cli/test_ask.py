@@ -1,0 +1,79 @@
+"""`vesalius ask` through the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vesalius.cli.main import main
+from vesalius.models.starter_base import present_base
+from vesalius.phantoms.pictures import draw_picture
+from vesalius.phantoms.splits import HELD_OUT
+
+needs_starter = pytest.mark.skipif(
+    present_base() is None and not os.environ.get("VESALIUS_REQUIRE_STARTER"), reason="no base weights (`make starter`)"
+)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "Haut 皮肤.png"
+    Image.fromarray(draw_picture(HELD_OUT[3], "skin", size=(224, 224)).pixels).save(path)
+    return path
+
+
+@needs_starter
+def test_json_is_one_object_and_nothing_else(picture: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["ask", str(picture), "Is there a mole?", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["model"] == "starter"
+    assert said["answer"]
+    assert "not for clinical use" in said["notice"]
+    assert said["usage"]["finish"] == "stop"
+
+
+@needs_starter
+def test_the_answer_goes_to_stdout_and_the_notice_once_to_stderr(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["ask", str(picture), "Is there a mole?", "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("not for clinical use") == 1
+    assert "clinical" not in out
+    assert (tmp_path / "out" / "findings.json").is_file()
+    assert f"wrote {tmp_path / 'out' / 'findings.json'}" in out
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda p: (p / "empty.png").write_bytes(b""), "empty.png"),
+        (lambda p: (p / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0"), "cut.png"),
+        (lambda p: np.save(p / "odd.npy", np.array([{}], dtype=object), allow_pickle=True), "odd.npy"),
+    ],
+)
+def test_unreadable_input_is_one_line_and_exit_2(tmp_path: Path, make: object, said: str):
+    make(tmp_path)  # pyright: ignore[reportCallIssue]
+    file = next(tmp_path.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-m", "vesalius", "ask", str(file), "What is it?"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_file_and_a_forgotten_question_are_told_apart(picture: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["ask", "nowhere.nii.gz", "What is it?"]) == 2
+    assert "nowhere.nii.gz" in capsys.readouterr().err
+    assert main(["ask", str(picture)]) == 2
+    assert "question" in capsys.readouterr().err

@@ -1,0 +1,20 @@
+"""The starter, loaded once per worker."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from vesalius.errors import WeightsMissingError
+from vesalius.inference.model import Model, load
+
+
+@pytest.fixture(scope="session")
+def starter() -> Model:
+    try:
+        return load("starter")
+    except WeightsMissingError:
+        if os.environ.get("VESALIUS_REQUIRE_STARTER"):
+            raise
+        pytest.skip("the starter's base weights are not here (`make starter`)")
