@@ -44,8 +44,10 @@ docs: venv ## Build the documentation into site/
 
 bench: starter studies ## Measure Vesalius beside other libraries
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@echo "== benchmarks.starter"; $(BIN)/python -m benchmarks.starter
 
 train-starter: starter studies ## Train the starter again from its base weights
+	@$(BIN)/python scripts/fetch_colin27.py
 	@$(BIN)/vesalius train recipes/starter.yaml
 
 freeze: venv ## Write constraints.txt from what .venv holds

@@ -1,0 +1,117 @@
+"""Stage "say": the projector and LoRA adapters of the language model, with transformers' Trainer and PEFT.
+
+One row is one conversation about one picture (or pair, volume, clip): its visual tokens and scene text once, then
+several independent questions. Rows are not padded: one row per forward pass, accumulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainingArguments
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+from vesalius.models.parts.projector import Projector
+from vesalius.models.starter.config import StarterConfig
+from vesalius.training.budget import WallClock
+
+__all__ = ["SayRows", "SayTask", "adapted_language", "train_say"]
+
+LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+Row = dict[str, Tensor]
+
+
+class SayRows(Dataset[Row]):
+    """`make(index)` gives `ids`, `labels` int64 `[L]`, `visual` int64 `[V]` positions and `tokens` `[V, F]`."""
+
+    def __init__(self, make: Callable[[int], Row], count: int) -> None:
+        self.make, self.count = make, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Row:
+        return self.make(index)
+
+
+def adapted_language(language: LlamaForCausalLM, config: StarterConfig) -> Any:
+    """The language model with fresh LoRA adapters on every attention and MLP matrix; everything else is frozen."""
+    lora = LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, lora_dropout=0.0, bias="none"
+    )
+    return get_peft_model(language, lora)
+
+
+class SayTask(nn.Module):
+    """Projector and adapted language model with the loss on answers only."""
+
+    def __init__(self, language: Any, projector: Projector) -> None:
+        super().__init__()
+        self.language, self.projector = language, projector
+
+    def forward(self, ids: Tensor, labels: Tensor, visual: Tensor, tokens: Tensor) -> dict[str, Tensor]:
+        """One row: `ids`, `labels` `[1, L]`, `visual` `[1, V]`, `tokens` `[1, V, F]`."""
+        causal = self.language.get_base_model()
+        embedded = causal.model.embed_tokens(ids).detach()
+        if visual.shape[1]:
+            embedded = embedded.index_copy(1, visual[0], self.projector(tokens).to(embedded.dtype))
+        hidden = causal.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        # Only positions whose next token is learnt reach the vocabulary: 49,152 wide, the dearest product of the row.
+        targets = labels[0, 1:]
+        kept = targets != -100
+        logits = causal.lm_head(hidden[0, :-1][kept]).float()
+        return {"loss": functional.cross_entropy(logits, targets[kept])}
+
+
+def _one_row(rows: Sequence[Row]) -> Row:
+    return {name: value[None] for name, value in rows[0].items()}
+
+
+def train_say(
+    task: SayTask,
+    rows: SayRows,
+    folder: Path,
+    *,
+    steps: int,
+    accumulate: int,
+    learning_rate: float,
+    seed: int,
+    save_steps: int = 100,
+    budget_s: float | None = None,
+    bf16: bool = True,
+) -> dict[str, Any]:
+    """Train in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=accumulate,
+        learning_rate=learning_rate,
+        warmup_steps=min(40, steps // 10),
+        lr_scheduler_type="cosine",
+        max_grad_norm=1.0,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=bf16,
+        logging_steps=10,
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=seed,
+        data_seed=seed,
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=True,
+    )
+    trainer = Trainer(
+        model=task, args=arguments, train_dataset=rows, data_collator=_one_row, callbacks=[WallClock(budget_s)]
+    )
+    newest = any(folder.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=True if newest else None)
+    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}

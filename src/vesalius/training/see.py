@@ -1,0 +1,107 @@
+"""Stage "see": train the dense head on cached features with transformers' Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from vesalius.models.parts.see_head import SeeHead
+from vesalius.training.budget import WallClock
+from vesalius.training.see_cache import Shard
+from vesalius.training.see_loss import see_loss
+from vesalius.training.see_targets import collate_pictures
+
+__all__ = ["SeeRows", "SeeTask", "train_see"]
+
+
+class SeeRows(Dataset[tuple[Shard, int]]):
+    """Every picture of several shards; a shard listed twice is seen twice as often."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.rows = [(shard, index) for shard in shards for index in range(len(shard))]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Shard, int]:
+        return self.rows[index]
+
+
+class SeeTask(nn.Module):
+    """The head with its loss, in the shape Trainer expects."""
+
+    def __init__(self, head: SeeHead) -> None:
+        super().__init__()
+        self.head = head
+        self.parts: dict[str, float] = {}
+
+    def forward(self, pixels: Tensor, features: Tensor, **targets: Tensor) -> dict[str, Tensor]:
+        # Only the input is laid out channels-last (the convolutions follow): such weights could not be saved.
+        seen = self.head(pixels.contiguous(memory_format=torch.channels_last), features)
+        loss, self.parts = see_loss(seen, targets)
+        return {"loss": loss}
+
+
+class _LossParts(TrainerCallback):
+    """Adds each part of the loss to the log."""
+
+    def __init__(self, task: SeeTask) -> None:
+        self.task = task
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs is not None and "loss" in logs:
+            logs.update({name: round(value, 4) for name, value in self.task.parts.items()})
+
+
+def train_see(
+    head: SeeHead,
+    shards: Sequence[Shard],
+    folder: Path,
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    save_steps: int = 250,
+    budget_s: float | None = None,
+    bf16: bool = True,
+) -> dict[str, Any]:
+    """Train `head` in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
+    task = SeeTask(head)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=learning_rate,
+        weight_decay=0.02,
+        warmup_steps=min(100, steps // 10),
+        lr_scheduler_type="cosine",
+        max_grad_norm=5.0,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=bf16,
+        logging_steps=20,
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=seed,
+        data_seed=seed,
+        dataloader_num_workers=0,
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=True,
+    )
+    trainer = Trainer(
+        model=task,
+        args=arguments,
+        train_dataset=SeeRows(shards),
+        data_collator=collate_pictures,
+        callbacks=[_LossParts(task), WallClock(budget_s)],
+    )
+    newest = any(folder.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=True if newest else None)
+    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}

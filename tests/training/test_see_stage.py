@@ -1,0 +1,86 @@
+"""The dense head learns, resumes to the bit, and its maps become objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.training.pictures import CONFIG, tiny_shard
+from vesalius.models.parts.see_head import SeeHead
+from vesalius.training.calibrate import calibrate, candidates, fit_line
+from vesalius.training.see import train_see
+from vesalius.training.see_loss import see_loss
+from vesalius.training.see_targets import collate_pictures
+
+
+def head() -> SeeHead:
+    torch.manual_seed(0)
+    return SeeHead(CONFIG)
+
+
+def trained(folder: Path, shard_folder: Path, steps: int, stop_after: int | None = None) -> tuple[SeeHead, list[float]]:
+    shard = tiny_shard(shard_folder)
+    network = head()
+    log = train_see(
+        network,
+        [shard],
+        folder,
+        steps=steps,
+        batch=4,
+        learning_rate=3e-3,
+        seed=1,
+        save_steps=stop_after or 1000,
+        bf16=False,
+    )
+    return network, [float(entry["loss"]) for entry in log["log"] if "loss" in entry]
+
+
+def test_the_loss_falls_on_eight_pictures(tmp_path: Path):
+    _, losses = trained(tmp_path / "run", tmp_path / "shard", 60)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path):
+    straight, _ = trained(tmp_path / "straight", tmp_path / "shard", 6, stop_after=3)
+    newest = tmp_path / "straight" / "checkpoint-6"
+    kept = tmp_path / "resumed"
+    (tmp_path / "straight" / "checkpoint-3").rename(tmp_path / "checkpoint-3")
+    kept.mkdir()
+    (tmp_path / "checkpoint-3").rename(kept / "checkpoint-3")
+    assert newest.is_dir()
+    resumed, _ = trained(kept, tmp_path / "shard", 6, stop_after=3)
+    for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_labels_that_are_not_annotated_do_not_change_the_loss(tmp_path: Path):
+    shard = tiny_shard(tmp_path / "shard", 4)
+    batch = collate_pictures([(shard, i) for i in range(4)])
+    seen = head().eval()(batch["pixels"], batch["features"])
+    batch["known"][:, 3] = False
+    before, _ = see_loss(seen, batch)
+    changed = {**batch, "masks": batch["masks"].clone(), "centres": batch["centres"].clone()}
+    changed["masks"][:, 3] = 1
+    changed["centres"][:, 3] = 0.9
+    after, _ = see_loss(seen, changed)
+    assert torch.equal(before, after)
+
+
+def test_candidates_count_what_was_drawn(tmp_path: Path):
+    shard = tiny_shard(tmp_path / "shard", 4)
+    found, counts = candidates(head(), shard)
+    assert counts.sum() == len(shard.objects)
+    thresholds, lines = calibrate(found, np.repeat(counts, 20, axis=0))
+    assert "" in lines
+    assert all(0.1 <= t <= 0.8 for t in thresholds.values())
+
+
+def test_a_fitted_line_gives_back_the_chances_it_was_drawn_from():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.02, 0.98, 4000)
+    chance = 1 / (1 + np.exp(-(2.0 * np.log(scores / (1 - scores)) - 0.5)))
+    slope, intercept = fit_line(scores.tolist(), (rng.random(4000) < chance).tolist())
+    assert abs(slope - 2.0) < 0.2
+    assert abs(intercept + 0.5) < 0.15
