@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.models import starter_files as tiny
 
+from tests.models import starter_files as tiny
 from vesalius.cli.main import main
 from vesalius.models.starter_base import install, place, wheels
 

@@ -10,8 +10,8 @@ import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
-from tests.findings.scans import CANARY, OBLIQUE, picture, volume, write_multi_frame, write_radiograph, write_series
 
+from tests.findings.scans import CANARY, OBLIQUE, picture, volume, write_multi_frame, write_radiograph, write_series
 from vesalius.errors import InputError, UnsupportedError
 from vesalius.findings import Mask, Where
 from vesalius.findings.export_dicom_seg import write_dicom_seg

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from tests.findings.scans import clip, picture, volume
 
+from tests.findings.scans import clip, picture, volume
 from vesalius.errors import InputError, OptionError, VesaliusError
 from vesalius.findings import Box, Count, Finding, Mask, Measurement, Point, Report, Where
 from vesalius.findings.export_json import from_json, schema, to_json, write_json

@@ -8,8 +8,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from tests.findings.scans import volume
 
+from tests.findings.scans import volume
 from vesalius.errors import InputError, OptionError
 from vesalius.findings import Mask, Where
 from vesalius.findings.export_nifti import write_nifti_mask

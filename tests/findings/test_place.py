@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.findings.scans import clip, picture, volume
 
+from tests.findings.scans import clip, picture, volume
 from vesalius.errors import InputError
 from vesalius.findings import Box, Count, Mask, Point, Report, Where, place, slice_mask_to_volume, volume_mask_to_slice
 from vesalius.study.geometry import AXES

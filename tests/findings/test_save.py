@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from tests.findings.scans import StoredVoxels, clip, picture, volume, write_series
 
+from tests.findings.scans import StoredVoxels, clip, picture, volume, write_series
 from vesalius.errors import InputError, OptionError, UnsupportedError
 from vesalius.findings import Box, Count, Finding, Mask, Report, Where
 from vesalius.findings.export_json import from_json

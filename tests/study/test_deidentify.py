@@ -9,8 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from tests.study import dicom_files as files
 
+from tests.study import dicom_files as files
 from vesalius.errors import InputError, OptionError, UnsupportedError
 from vesalius.study.deidentify import deidentify
 from vesalius.study.dicom import read_dicom

@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
-from tests.study import dicom_files as files
 
+from tests.study import dicom_files as files
 from vesalius.errors import InputError, UnsupportedError
 from vesalius.study.dicom import read_dicom
 from vesalius.study.items import Clip, Picture

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from tests.study import dicom_files as files
 
+from tests.study import dicom_files as files
 from vesalius import limits
 from vesalius.errors import InputError, LimitError, UnsupportedError
 from vesalius.study.dicom import looks_like_dicom, read_dicom

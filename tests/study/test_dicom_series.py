@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.study import dicom_files as files
 
+from tests.study import dicom_files as files
 from vesalius.errors import GeometryError, InputError
 from vesalius.study.dicom import read_dicom
 from vesalius.study.items import Clip, Document, Picture, Volume

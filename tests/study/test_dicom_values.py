@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from tests.study import dicom_files as files
 
+from tests.study import dicom_files as files
 from vesalius.errors import InputError
 from vesalius.study.dicom import read_dicom
 from vesalius.study.items import Clip, Picture, Volume

@@ -27,7 +27,9 @@ def check_affine(affine: Array, *, file: str | None = None) -> NDArray[np.float6
         raise GeometryError(f"affine has shape {matrix.shape}, not (4, 4).", file=file)
     if not np.isfinite(matrix).all():
         row = int(np.argwhere(~np.isfinite(matrix))[0][0])
-        raise GeometryError(f"affine is not finite in row {row}.", file=file, fix="Re-export the scan or pass affine=….")
+        raise GeometryError(
+            f"affine is not finite in row {row}.", file=file, fix="Re-export the scan or pass affine=…."
+        )
     edges = np.linalg.norm(matrix[:3, :3], axis=0)
     if (edges <= 0).any():
         raise GeometryError(
@@ -72,8 +74,9 @@ class Orientation:
     def planes_to_display(self, planes: Array, canonical: int) -> Array:
         """Stored planes `[N, a, b]` (remaining stored axes ascending) → displayed `[N, H, W]`, a view.
 
-        Radiological display: axial x = right→left, y = anterior→posterior; coronal x = right→left, y = superior→inferior;
-        sagittal x = anterior→posterior, y = superior→inferior. Each is canonical with both remaining axes reversed.
+        Radiological display: axial x = right→left, y = anterior→posterior; coronal x = right→left,
+        y = superior→inferior; sagittal x = anterior→posterior, y = superior→inferior. Each is canonical with both
+        remaining axes reversed.
         """
         across, down = (c for c in range(3) if c != canonical)
         first_is_across = self.order[across] < self.order[down]

@@ -152,7 +152,7 @@ class SliceView:
 class Volume:
     """A 3D scan, canonical RAS+ `[X, Y, Z]`, decoded on demand.
 
-    `affine_ras`: 4×4 float64, canonical voxel → RAS mm (may be oblique; axes are permuted and flipped, never resampled).
+    `affine_ras`: 4×4 float64, canonical voxel → RAS mm (may be oblique; axes are permuted and flipped only).
     `orientation` maps the stored grid to the canonical one, so a mask can be written on the source grid.
     `stored_affine_ras`: 4×4, stored voxel (i, j, k) → RAS mm.
     """

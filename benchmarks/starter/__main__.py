@@ -1,0 +1,68 @@
+"""Measure the starter and write its tables into the model card.
+
+python -m benchmarks.starter                 # everything: about half an hour on two cores
+python -m benchmarks.starter --per-task 40   # a quick look; does not touch the card without --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.starter import languages, phantoms, real, volumes
+from benchmarks.starter.card import write_card
+from vesalius.inference.model import load
+from vesalius.models.starter.starter import WEIGHTS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--per-task", type=int, default=300, help="held-out phantom questions per task")
+    options.add_argument("--baseline", type=int, default=100, help="of these, asked of blank and shuffled pictures")
+    options.add_argument("--volumes", type=int, default=12, help="held-out phantom volumes")
+    options.add_argument("--studies", type=Path, default=ROOT / ".cache" / "studies")
+    options.add_argument("--model", default="starter")
+    options.add_argument("--write", action="store_true", help="write the model card")
+    chosen = options.parse_args()
+    model = load(chosen.model)
+    started = time.perf_counter()
+    results: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": _commit(),
+        "machine": f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}",
+        "weights": model.family.config.recipe_sha256[:12],  # pyright: ignore[reportAttributeAccessIssue]
+        "phantoms": phantoms.measure(model, chosen.per_task, chosen.baseline),
+        "languages": languages.measure(model, max(20, chosen.per_task // 3)),
+        "volumes": volumes.measure(model, chosen.volumes),
+    }
+    if (chosen.studies / "lung2_image.nrrd").is_file():
+        results["real"] = {
+            "what": real.what_it_is(model, chosen.studies),
+            "tumours": real.tumours(model, chosen.studies),
+            "volumes": real.as_volumes(model, chosen.studies),
+        }
+    results["seconds"] = round(time.perf_counter() - started)
+    print(json.dumps(results, indent=1))
+    if chosen.write:
+        write_card(results, WEIGHTS, ROOT / "README.md")
+    return 0
+
+
+def _commit() -> str:
+    told = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    return told.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
