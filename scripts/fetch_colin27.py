@@ -19,6 +19,7 @@ MEMBER = "usr/share/mricron/templates/ch2.nii.gz"
 
 
 def main() -> int:
+    """Fetch unless it is there; 0 also where it cannot be had."""
     if TARGET.is_file() and hashlib.sha256(TARGET.read_bytes()).hexdigest() == SHA256:
         return 0
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:

@@ -31,7 +31,7 @@ NAMES = {
 
 
 def write_card(results: dict[str, Any], folder: Path, readme: Path) -> None:
-    """Put the tables into `README.md` of the weights folder, the raw numbers beside it, the short table into `readme`."""
+    """Tables into `README.md` of the weights folder, raw numbers beside it, the short table into `readme`."""
     (folder / "measured.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _between(folder / "README.md", "measured", tables(results))
     _between(readme, "starter table", _phantoms(results["phantoms"]))

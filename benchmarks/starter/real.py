@@ -78,13 +78,13 @@ def tumours(model: Model, folder: Path) -> dict[str, Any]:
             batch = model.prepare(picture, "Where is the tumour?")
             glance = batch.seen.looks[0].glances[0]
             strength.append(float(max(glance.sight.maps.centres[n].max() for n in labels)))
-            rows, columns = np.nonzero(mark.values > 0)
+            rows, columns = np.nonzero(mark.values)
             if len(rows):
                 true = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
                 found = [o for o in batch.seen.looks[0].objects if o.label in TUMOUR]
                 best = max(found, key=lambda o: o.confidence, default=None)
                 overlaps.append(0.0 if best is None else scores.iou(true, best.best[1].box))
-        positive = [bool((mark.values > 0).any()) for mark in truth]
+        positive = [bool(np.any(mark.values)) for mark in truth]
         out[name] = {
             "slices": len(truth),
             "positive": sum(positive),
@@ -100,7 +100,7 @@ def as_volumes(model: Model, folder: Path) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in ("lung2", "brain2"):
         volume = read(str(folder / f"{name}_image.nrrd")).volumes[0]
-        marks = read(str(folder / f"{name}_label.nrrd")).volumes[0].values() > 0
+        marks = read(str(folder / f"{name}_label.nrrd")).volumes[0].values().astype(bool)
         answer = model.ask(volume, "Where is the tumour?")
         masks = [f for f in answer.findings if getattr(f, "kind", "") == "mask"]
         boxes = [f for f in answer.findings if isinstance(f, Box)]

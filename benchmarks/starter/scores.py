@@ -18,7 +18,7 @@ def interval(values: Sequence[float], *, rounds: int = 2000, seed: int = 0) -> t
     """(mean, low, high): 95 % bootstrap over items."""
     items = np.asarray(values, np.float64)
     if len(items) == 0:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     means = items[rng.integers(0, len(items), (rounds, len(items)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])

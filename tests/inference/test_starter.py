@@ -108,7 +108,8 @@ def test_a_volumes_mask_lies_on_its_grid_and_is_saved_on_the_source_grid(starter
     names = {file.name for file in answer.save(tmp_path / "out")}
     assert {"findings.json", "item0_masks.nii.gz", "report.html"} <= names
     written = nibabel.load(tmp_path / "out" / "item0_masks.nii.gz")
-    assert np.allclose(written.affine, stored.affine)  # pyright: ignore[reportAttributeAccessIssue]
+    affine: Any = written.affine  # pyright: ignore[reportAttributeAccessIssue]
+    assert np.allclose(affine, np.asarray(stored.affine))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (64, 64)])
@@ -119,7 +120,10 @@ def test_tiny_thin_and_black_pictures_are_answered(starter: Model, shape: tuple[
 def test_a_conversation_goes_on(starter: Model):
     truth = phantom_with("mole", "skin")
     conversation = [
-        {"role": "user", "content": [{"type": "image", "image": truth.pixels}, {"type": "text", "text": "What is it?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "image", "image": truth.pixels}, {"type": "text", "text": "What is it?"}],
+        },
         {"role": "assistant", "content": "This is a skin photograph."},
         {"role": "user", "content": "Is there a mole?"},
     ]

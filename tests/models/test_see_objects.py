@@ -56,7 +56,9 @@ def test_only_the_labels_asked_for_are_read():
 
 def located(width: int, height: int, side: int = 0) -> list[Located]:
     config = StarterConfig(LABELS, ("ct",), ("axial",), ("chest",))
-    sight = Sight(np.zeros((16, 8), np.float32), maps_of([(56, 56, 10)], side=side), ("ct", 1), ("axial", 1), ("chest", 1))
+    sight = Sight(
+        np.zeros((16, 8), np.float32), maps_of([(56, 56, 10)], side=side), ("ct", 1), ("axial", 1), ("chest", 1)
+    )
     return locate(sight, fit_square(width, height, 224), config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_no_training_source_is_a_sample_kept_for_demonstration():
 
 def test_seed_ranges_do_not_meet():
     ranges = sorted((TRAIN, CALIBRATION, HELD_OUT), key=lambda r: r.start)
-    assert all(a.stop <= b.start for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a.stop <= b.start for a, b in pairwise(ranges))
 
 
 def test_a_held_out_file_under_a_training_name_is_refused(tmp_path: Path):

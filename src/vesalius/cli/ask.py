@@ -73,7 +73,8 @@ def finding_lines(answer: Answer) -> list[str]:
 
     lines: list[str] = []
     for found in answer.findings:
-        group = f"[{found.group}] " if getattr(found, "group", None) is not None else ""
+        number: int | None = getattr(found, "group", None)
+        group = "" if number is None else f"[{number}] "
         sure = getattr(found, "confidence", None)
         tail = "" if sure is None else f"  confidence {sure:.2f}"
         match found:

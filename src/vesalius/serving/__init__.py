@@ -1,1 +1,1 @@
-
+"""The OpenAI-compatible server and the web page will live in this room; nothing is released yet."""

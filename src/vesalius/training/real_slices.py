@@ -108,7 +108,7 @@ def open_sources(folder: Path) -> list[RealSource]:
         volume = _checked(folder / spec.image, spec.image_sha256)
         marks = None
         if spec.label is not None and spec.label_sha256 is not None:
-            marks = _checked(folder / spec.label, spec.label_sha256).values() > 0
+            marks = np.asarray(_checked(folder / spec.label, spec.label_sha256).values(), np.int64) > 0
         opened.append(RealSource(spec, volume, np.ascontiguousarray(volume.values()), marks))
     return opened
 
@@ -274,8 +274,8 @@ def _blend(
         : values.shape[0], : values.shape[1]
     ]
     if spec.modality == "ct":
-        level = rng.uniform(-60, 90) + 15 * texture
-        return values * (1 - alpha) + level.astype(np.float32) * alpha
+        tissue_hu = float(rng.uniform(-60, 90)) + 15 * texture
+        return np.asarray(values * (1 - alpha) + tissue_hu * alpha, np.float32)
     base = float(np.median(values[tissue]))
     sign = 1.0 if rng.random() < 0.9 else -1.0
     level = base + sign * rng.uniform(0.35, 1.2) * max(local, 0.25 * base) + 0.1 * base * texture

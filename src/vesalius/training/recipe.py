@@ -143,7 +143,7 @@ def _convert(hint: Any, value: Any, path: str, key: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint in (int, bool, str) and type(value) is hint:
-        if hint is int and value < 0:
+        if isinstance(value, int) and value < 0:
             raise OptionError(f"{key} is {value}; it must not be negative.", file=path)
         return value
     if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):

@@ -117,7 +117,7 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     rows = picture_rows(recipe, config, shards, load_tokenizer())
     language = load_language()
     if recipe.bf16:  # frozen, so it is rounded once instead of at every row
-        language = language.to(torch.bfloat16)
+        language.to(dtype=torch.bfloat16)  # pyright: ignore[reportCallIssue]
     task = SayTask(adapted_language(language, config), Projector(config.features, 576))
     log = train_say(
         task,

@@ -1,1 +1,1 @@
-
+"""Networks and decoding that families share."""

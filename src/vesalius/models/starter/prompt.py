@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vesalius.errors import CheckpointError
 from vesalius.models.starter.config import IMAGE_TOKEN
-from vesalius.models.starter_base.tokenizer import EOS, SYSTEM_TEXT
+from vesalius.models.starter_base.tokenizer import BOS, EOS, SYSTEM_TEXT
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -26,7 +27,14 @@ class Prompt:
 
 def end_token(tokenizer: Tokenizer) -> int:
     """Id of the token that closes every turn."""
-    return int(tokenizer.token_to_id(EOS))
+    return _special(tokenizer, EOS)
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    number: int | None = tokenizer.token_to_id(token)
+    if number is None:
+        raise CheckpointError(f"the tokenizer has no token {token}.", fix="Run vesalius starter install again.")
+    return number
 
 
 def build_prompt(tokenizer: Tokenizer, scene: str, turns: Sequence[tuple[str, str | None]], num_visual: int) -> Prompt:
@@ -35,7 +43,7 @@ def build_prompt(tokenizer: Tokenizer, scene: str, turns: Sequence[tuple[str, st
     The picture and its scene text open the first question. Ids are built span by span, never re-tokenised as a whole,
     so what was learnt is what is asked.
     """
-    image = int(tokenizer.token_to_id(IMAGE_TOKEN))
+    image = _special(tokenizer, IMAGE_TOKEN)
     end = end_token(tokenizer)
     prompt = Prompt([], [], [])
 
@@ -48,7 +56,7 @@ def build_prompt(tokenizer: Tokenizer, scene: str, turns: Sequence[tuple[str, st
         prompt.ids.append(token)
         prompt.labels.append(token if learn else -100)
 
-    start = int(tokenizer.token_to_id("<|im_start|>"))
+    start = _special(tokenizer, BOS)
     mark(start)
     add(f"system\n{SYSTEM_TEXT}")
     mark(end)

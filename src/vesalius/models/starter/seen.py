@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,8 +107,9 @@ def _of_group(look: Look, group: SeenGroup, objects: Sequence[FoundObject]) -> I
         yield Count(label=group.label, count=len(objects), where=Where(item_number), confidence=sure)
     for found in objects:
         for finding in _of_object(look, found, group.number):
+            unplaced: Any = finding  # one of the kinds `place` takes, whichever
             try:
-                yield place(finding, look.item)
+                yield place(unplaced, look.item)
             except InputError:  # rounding at the very edge of a picture: the finding stays, without millimetres
                 yield finding
 
