@@ -9,6 +9,7 @@ import torch
 
 from tests.training.pictures import CONFIG, tiny_shard
 from vesalius.models.parts.see_head import SeeHead
+from vesalius.training.budget import newest_checkpoint
 from vesalius.training.calibrate import calibrate, candidates, fit_line
 from vesalius.training.see import train_see
 from vesalius.training.see_loss import see_loss
@@ -53,6 +54,15 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path):
     resumed, _ = trained(kept, tmp_path / "shard", 6, stop_after=3)
     for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(tmp_path: Path):
+    for name, whole in (("checkpoint-9", True), ("checkpoint-10", True), ("checkpoint-11", False)):
+        (tmp_path / name).mkdir()
+        if whole:
+            (tmp_path / name / "trainer_state.json").write_text("{}")
+    assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert newest_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_labels_that_are_not_annotated_do_not_change_the_loss(tmp_path: Path):

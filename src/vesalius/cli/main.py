@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = os.environ.get("VESALIUS_DEBUG", "") not in ("", "0")
     if not debug:
         _silence_third_parties()
+    # Threads that wait for work asleep instead of spinning: on busy cores answers come several times sooner.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = _run(given)
         sys.stdout.flush()

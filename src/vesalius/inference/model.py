@@ -122,9 +122,10 @@ class Model:
 
     def _asked(self, source: Any, question: str | None) -> _Asked:
         started = time.perf_counter()
-        turns, media, warnings = turns_and_media(conversation_of(source, question))
+        messages, odd = conversation_of(source, question)
+        turns, media, warnings = turns_and_media(messages)
         batch = self.family.prepare(turns, media)
-        return _Asked(batch, turns, media, warnings, time.perf_counter() - started)
+        return _Asked(batch, turns, media, [*odd, *warnings], time.perf_counter() - started)
 
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
@@ -152,7 +153,7 @@ class Model:
 
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
         """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation."""
-        turns, media, _ = turns_and_media(conversation_of(conversation, question))
+        turns, media, _ = turns_and_media(conversation_of(conversation, question)[0])
         return self.family.prepare(turns, media, **options)
 
     def logits(self, batch: Any) -> Tensor:
@@ -180,19 +181,23 @@ def _check_length(max_new_tokens: int) -> None:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(source: Any, question: str | None) -> tuple[Message, ...]:
-    """A conversation from media and a question, or from a list of messages. Paths are read to learn what they are."""
+def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, ...], list[str]]:
+    """(conversation, warnings of the readers) from media and a question, or from a list of messages.
+
+    Paths are read to learn what they are.
+    """
     from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
     from vesalius.study.read import read
 
     if question is None:
-        return read_conversation(source)
+        return read_conversation(source), []
     media: list[Item] = []
+    warnings: list[str] = []
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
-        if isinstance(one, Study):
-            media += one.items
-        elif isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
+        if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
         else:
-            media += read(one).items
-    return from_question(media, question)
+            study = one if isinstance(one, Study) else read(one)
+            media += study.items
+            warnings += study.warnings
+    return from_question(media, question), warnings

@@ -1,13 +1,23 @@
-"""Stop a training stage after a wall-clock budget, saving first, so long training can be done in several sittings."""
+"""Long training in several sittings: stop after a wall-clock budget, and go on from the newest whole checkpoint."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-__all__ = ["WallClock"]
+__all__ = ["WallClock", "newest_checkpoint"]
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint in `folder` that was written to its end, or None.
+
+    Trainer writes its state last; a folder without it was cut off while it was written and is passed over.
+    """
+    whole = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 class WallClock(TrainerCallback):

@@ -20,7 +20,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from vesalius.models.parts.projector import Projector
 from vesalius.models.starter.config import StarterConfig
-from vesalius.training.budget import WallClock
+from vesalius.training.budget import WallClock, newest_checkpoint
 
 __all__ = ["SayRows", "SayTask", "adapted_language", "train_say"]
 
@@ -112,6 +112,5 @@ def train_say(
     trainer = Trainer(
         model=task, args=arguments, train_dataset=rows, data_collator=_one_row, callbacks=[WallClock(budget_s)]
     )
-    newest = any(folder.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=True if newest else None)
+    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
     return {"log": trainer.state.log_history, "steps": trainer.state.global_step}

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training.budget import WallClock
+from vesalius.training.budget import WallClock, newest_checkpoint
 from vesalius.training.see_cache import Shard
 from vesalius.training.see_loss import see_loss
 from vesalius.training.see_targets import collate_pictures
@@ -102,6 +102,5 @@ def train_see(
         data_collator=collate_pictures,
         callbacks=[_LossParts(task), WallClock(budget_s)],
     )
-    newest = any(folder.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=True if newest else None)
+    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
     return {"log": trainer.state.log_history, "steps": trainer.state.global_step}
