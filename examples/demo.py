@@ -48,4 +48,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except vesalius.VesaliusError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

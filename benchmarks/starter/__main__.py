@@ -21,6 +21,7 @@ from benchmarks.starter.card import write_card
 from vesalius.inference.model import load
 from vesalius.models.starter.starter import WEIGHTS
 
+PARTS = ("phantoms", "languages", "volumes", "real")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -29,8 +30,10 @@ def main() -> int:
     options.add_argument("--per-task", type=int, default=300, help="held-out phantom questions per task")
     options.add_argument("--baseline", type=int, default=100, help="of these, asked of blank and shuffled pictures")
     options.add_argument("--volumes", type=int, default=12, help="held-out phantom volumes")
+    options.add_argument("--every", type=int, default=1, help="ask about every n-th real slice what it is")
     options.add_argument("--studies", type=Path, default=ROOT / ".cache" / "studies")
     options.add_argument("--model", default="starter")
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     options.add_argument("--write", action="store_true", help="write the model card")
     chosen = options.parse_args()
     model = load(chosen.model)
@@ -40,16 +43,15 @@ def main() -> int:
         "commit": _commit(),
         "machine": f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}",
         "weights": model.family.config.recipe_sha256[:12],  # pyright: ignore[reportAttributeAccessIssue]
-        "phantoms": phantoms.measure(model, chosen.per_task, chosen.baseline),
-        "languages": languages.measure(model, max(20, chosen.per_task // 3)),
-        "volumes": volumes.measure(model, chosen.volumes),
     }
-    if (chosen.studies / "lung2_image.nrrd").is_file():
-        results["real"] = {
-            "what": real.what_it_is(model, chosen.studies),
-            "tumours": real.tumours(model, chosen.studies),
-            "volumes": real.as_volumes(model, chosen.studies),
-        }
+    if "phantoms" in chosen.parts:
+        results["phantoms"] = phantoms.measure(model, chosen.per_task, chosen.baseline)
+    if "languages" in chosen.parts:
+        results["languages"] = languages.measure(model, max(20, chosen.per_task // 3))
+    if "volumes" in chosen.parts:
+        results["volumes"] = volumes.measure(model, chosen.volumes)
+    if "real" in chosen.parts and (chosen.studies / "lung2_image.nrrd").is_file():
+        results["real"] = real.measure(model, chosen.studies, chosen.every)
     results["seconds"] = round(time.perf_counter() - started)
     print(json.dumps(results, indent=1))
     if chosen.write:

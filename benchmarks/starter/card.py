@@ -34,7 +34,8 @@ def write_card(results: dict[str, Any], folder: Path, readme: Path) -> None:
     """Tables into `README.md` of the weights folder, raw numbers beside it, the short table into `readme`."""
     (folder / "measured.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _between(folder / "README.md", "measured", tables(results))
-    _between(readme, "starter table", _phantoms(results["phantoms"]))
+    if "phantoms" in results:
+        _between(readme, "starter table", _phantoms(results["phantoms"]))
 
 
 def _between(path: Path, mark: str, text: str) -> None:
@@ -49,13 +50,14 @@ def tables(results: dict[str, Any]) -> str:
     parts = [
         f"Measured on {results['date']} at commit {results['commit']} ({results['machine']}), weights of recipe "
         f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items.",
-        "### Held-out phantoms",
-        _phantoms(results["phantoms"]),
-        "### Chinese, Arabic, and questions no picture answers",
-        _plain(results["languages"]),
-        "### Held-out phantom volumes (3D mask Dice)",
-        _plain(results["volumes"], aim={"organs": "≥ .85", "findings": "≥ .85"}),
     ]
+    if "phantoms" in results:
+        parts += ["### Held-out phantoms", _phantoms(results["phantoms"])]
+    if "languages" in results:
+        parts += ["### Chinese, Arabic, and questions no picture answers", _plain(results["languages"])]
+    if "volumes" in results:
+        aim = {"organs": "≥ .85", "findings": "≥ .85"}
+        parts += ["### Held-out phantom volumes (3D mask Dice)", _plain(results["volumes"], aim)]
     if "real" in results:
         parts += ["### Real held-out volumes: smoke figures, not a benchmark", _real(results["real"])]
     return "\n\n".join(parts)

@@ -32,14 +32,23 @@ def slices_of(volume: Volume, axis: Axis, modality: str, every: int, trim: float
     return [(view.index, bare(view, modality)) for view in volume.slices(list(chosen), axis)]
 
 
-def what_it_is(model: Model, folder: Path) -> dict[str, Any]:
+def measure(model: Model, folder: Path, every: int = 1) -> dict[str, Any]:
+    """All three parts; `every`: ask what every n-th slice is (tumours are looked for on all)."""
+    return {
+        "tumours": tumours(model, folder),
+        "volumes": as_volumes(model, folder),
+        "what": what_it_is(model, folder, every),
+    }
+
+
+def what_it_is(model: Model, folder: Path, thin: int = 1) -> dict[str, Any]:
     """Modality, plane and region asked in words of each slice."""
     plan: list[tuple[str, Axis, str, str, int, float]] = [
         ("lung2_image.nrrd", "axial", "ct", "chest", 1, 0.0),
         ("brain2_image.nrrd", "axial", "mr", "head", 1, 0.0),
-        ("mni152_t1.nii.gz", "axial", "mr", "head", 4, 0.15),
-        ("mni152_t1.nii.gz", "coronal", "mr", "head", 4, 0.15),
-        ("mni152_t1.nii.gz", "sagittal", "mr", "head", 4, 0.15),
+        ("mni152.nii.gz", "axial", "mr", "head", 4, 0.15),
+        ("mni152.nii.gz", "coronal", "mr", "head", 4, 0.15),
+        ("mni152.nii.gz", "sagittal", "mr", "head", 4, 0.15),
     ]
     rows: dict[str, list[float]] = {"modality": [], "plane": [], "region": []}
     questions = {
@@ -48,7 +57,7 @@ def what_it_is(model: Model, folder: Path) -> dict[str, Any]:
         "region": "Which body part is shown?",
     }
     for name, axis, modality, region, every, trim in plan:
-        pictures = [p for _, p in slices_of(read(str(folder / name)).volumes[0], axis, modality, every, trim)]
+        pictures = [p for _, p in slices_of(read(str(folder / name)).volumes[0], axis, modality, every * thin, trim)]
         truth = {"modality": modality, "plane": axis, "region": region}
         for kind, question in questions.items():
             for start in range(0, len(pictures), 16):

@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vesalius
 from vesalius.cli.main import main
 from vesalius.models.starter_base import present_base
 from vesalius.phantoms.pictures import draw_picture
 from vesalius.phantoms.splits import HELD_OUT
 
+WEIGHTS = Path(vesalius.__file__).parent / "models" / "starter_weights" / "config.json"
 needs_starter = pytest.mark.skipif(
-    present_base() is None and not os.environ.get("VESALIUS_REQUIRE_STARTER"), reason="no base weights (`make starter`)"
+    not WEIGHTS.is_file() or (present_base() is None and not os.environ.get("VESALIUS_REQUIRE_STARTER")),
+    reason="no trained weights (`make train-starter`) or no base weights (`make starter`)",
 )
 
 

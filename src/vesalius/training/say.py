@@ -6,7 +6,7 @@ several independent questions. Rows are not padded: one row per forward pass, ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,20 @@ class SayTask(nn.Module):
         super().__init__()
         self.language, self.projector = language, projector
 
+    def _trained(self) -> set[str]:
+        return {name for name, value in self.named_parameters() if value.requires_grad}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is trained and nothing else: a checkpoint holds no second copy of the frozen (and tied) base."""
+        trained = self._trained()
+        return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name in trained}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what `state_dict` gave; the frozen base is not missed."""
+        loaded: Any = super().load_state_dict(state_dict, strict=False, assign=assign)
+        missing = [name for name in loaded.missing_keys if name in self._trained()]
+        return type(loaded)(missing, loaded.unexpected_keys)
+
     def forward(self, ids: Tensor, labels: Tensor, visual: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """One row: `ids`, `labels` `[1, L]`, `visual` `[1, V]`, `tokens` `[1, V, F]`."""
         causal = self.language.get_base_model()
@@ -84,7 +98,7 @@ def train_say(
     accumulate: int,
     learning_rate: float,
     seed: int,
-    save_steps: int = 100,
+    save_steps: int = 20,
     budget_s: float | None = None,
     bf16: bool = True,
 ) -> dict[str, Any]:

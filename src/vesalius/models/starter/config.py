@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vesalius.errors import CheckpointError
+from vesalius.errors import CheckpointError, WeightsMissingError
 
 __all__ = ["CONFIG_FILE", "NOTICE", "StarterConfig", "load_config", "save_config"]
 
@@ -55,7 +55,13 @@ def save_config(config: StarterConfig, folder: Path) -> None:
 
 
 def load_config(folder: Path) -> StarterConfig:
-    """Read `config.json`; CheckpointError when it is missing, damaged or of another model."""
+    """Read `config.json`. WeightsMissingError when there is none, CheckpointError when it is damaged or another's."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise WeightsMissingError(
+            "no trained starter weights here.",
+            file=folder,
+            fix="Train them: make train-starter (two hours, two cores).",
+        )
     try:
         values: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         if values.pop("model_type") != "vesalius_starter":
