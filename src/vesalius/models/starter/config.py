@@ -55,7 +55,7 @@ def save_config(config: StarterConfig, folder: Path) -> None:
 
 
 def load_config(folder: Path) -> StarterConfig:
-    """Read `config.json`. WeightsMissingError when there is none, CheckpointError when it is damaged or another's."""
+    """Read `config.json`. WeightsMissingError when there is none, CheckpointError when it is another's or damaged."""
     if not (folder / CONFIG_FILE).is_file():
         raise WeightsMissingError(
             "no trained starter weights here.",
