@@ -1,6 +1,6 @@
 """Measure the starter and write its tables into the model card.
 
-python -m benchmarks.starter                 # everything: about half an hour on two cores
+python -m benchmarks.starter                 # everything
 python -m benchmarks.starter --per-task 40   # a quick look; does not touch the card without --write
 """
 

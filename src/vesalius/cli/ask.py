@@ -14,6 +14,7 @@ import typer
 from vesalius.errors import OptionError
 
 if TYPE_CHECKING:
+    from vesalius.findings.findings import Mask
     from vesalius.inference.answer import Answer
 
 __all__ = ["ask", "finding_lines"]
@@ -99,8 +100,8 @@ def finding_lines(answer: Answer) -> list[str]:
     return lines
 
 
-def _unit(found: object) -> str:
-    return "voxels" if getattr(found, "mask").ndim == 3 else "px"  # noqa: B009 (narrowed by the caller)
+def _unit(found: Mask) -> str:
+    return "voxels" if found.mask.ndim == 3 else "px"
 
 
 def _ras(point: Sequence[float] | None, name: str) -> str:

@@ -39,7 +39,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "22 M + 135 M + 8 M",
         "pictures, volumes, clips, pairs; en, zh, ar",
         "boxes, points, counts, masks, sizes in mm",
-        "1.3 GB",
+        "not measured yet",
         "Apache-2.0 (adapter); MIT and Apache-2.0 (base)",
         "in the package; base by `vesalius starter install`",
         _starter,

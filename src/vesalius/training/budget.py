@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+import torch
+from transformers import TrainerCallback, TrainingArguments
 
-__all__ = ["WallClock", "newest_checkpoint"]
+__all__ = ["WallClock", "newest_checkpoint", "stage_arguments"]
 
 
 def newest_checkpoint(folder: Path) -> str | None:
@@ -31,3 +32,26 @@ class WallClock(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
         return control
+
+
+def stage_arguments(
+    folder: Path, *, steps: int, warmup: int, learning_rate: float, seed: int, save_steps: int, bf16: bool, **own: Any
+) -> TrainingArguments:
+    """What every stage asks of Trainer (cosine decay, two kept checkpoints, no uploads), and the stage's `own`."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        warmup_steps=min(warmup, steps // 10),
+        learning_rate=learning_rate,
+        lr_scheduler_type="cosine",
+        use_cpu=not torch.cuda.is_available(),
+        bf16=bf16,
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=seed,
+        data_seed=seed,
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=True,
+        **own,
+    )

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from vesalius.models.parts.projector import Projector
 from vesalius.models.starter.config import StarterConfig
-from vesalius.training.budget import WallClock, newest_checkpoint
+from vesalius.training.budget import WallClock, newest_checkpoint, stage_arguments
 
 __all__ = ["SayRows", "SayTask", "adapted_language", "train_say"]
 
@@ -103,25 +102,18 @@ def train_say(
     bf16: bool = True,
 ) -> dict[str, Any]:
     """Train in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
+    arguments = stage_arguments(
+        folder,
+        steps=steps,
+        warmup=40,
+        learning_rate=learning_rate,
+        seed=seed,
+        save_steps=save_steps,
+        bf16=bf16,
         per_device_train_batch_size=1,
         gradient_accumulation_steps=accumulate,
-        learning_rate=learning_rate,
-        warmup_steps=min(40, steps // 10),
-        lr_scheduler_type="cosine",
         max_grad_norm=1.0,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=bf16,
         logging_steps=10,
-        save_steps=save_steps,
-        save_total_limit=2,
-        seed=seed,
-        data_seed=seed,
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
     )
     trainer = Trainer(
         model=task, args=arguments, train_dataset=rows, data_collator=_one_row, callbacks=[WallClock(budget_s)]

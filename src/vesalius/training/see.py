@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training.budget import WallClock, newest_checkpoint
+from vesalius.training.budget import WallClock, newest_checkpoint, stage_arguments
 from vesalius.training.see_cache import Shard
 from vesalius.training.see_loss import see_loss
 from vesalius.training.see_targets import collate_pictures
@@ -74,26 +74,18 @@ def train_see(
 ) -> dict[str, Any]:
     """Train `head` in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
     task = SeeTask(head)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=batch,
+    arguments = stage_arguments(
+        folder,
+        steps=steps,
+        warmup=100,
         learning_rate=learning_rate,
-        weight_decay=0.02,
-        warmup_steps=min(100, steps // 10),
-        lr_scheduler_type="cosine",
-        max_grad_norm=5.0,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=bf16,
-        logging_steps=20,
-        save_steps=save_steps,
-        save_total_limit=2,
         seed=seed,
-        data_seed=seed,
-        dataloader_num_workers=0,
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
+        save_steps=save_steps,
+        bf16=bf16,
+        per_device_train_batch_size=batch,
+        weight_decay=0.02,
+        max_grad_norm=5.0,
+        logging_steps=20,
     )
     trainer = Trainer(
         model=task,

@@ -60,7 +60,7 @@ def load_config(folder: Path) -> StarterConfig:
         raise WeightsMissingError(
             "no trained starter weights here.",
             file=folder,
-            fix="Train them: make train-starter (two hours, two cores).",
+            fix="Train them: make train-starter.",
         )
     try:
         values: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
