@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.starter import languages, phantoms, real, volumes
+from benchmarks.starter import languages, over_time, phantoms, real, volumes
 from benchmarks.starter.card import write_card
 from vesalius.inference.model import load
 from vesalius.models.starter.starter import WEIGHTS
 
-PARTS = ("phantoms", "languages", "volumes", "real")
+PARTS = ("phantoms", "over time", "languages", "volumes", "real")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -46,6 +46,8 @@ def main() -> int:
     }
     if "phantoms" in chosen.parts:
         results["phantoms"] = phantoms.measure(model, chosen.per_task, chosen.baseline)
+    if "over time" in chosen.parts:
+        results["over time"] = over_time.measure(model, chosen.per_task, max(20, chosen.per_task // 3), chosen.baseline)
     if "languages" in chosen.parts:
         results["languages"] = languages.measure(model, max(20, chosen.per_task // 3))
     if "volumes" in chosen.parts:

@@ -30,9 +30,21 @@ NAMES = {
 }
 
 
+HEAD = "| what | n | figure | 95 % interval | blank picture | shuffled picture | aim |"
+RULE = "|---|---|---|---|---|---|---|"
+
+
 def write_card(results: dict[str, Any], folder: Path, readme: Path) -> None:
-    """Tables into `README.md` of the weights folder, raw numbers beside it, the short table into `readme`."""
-    (folder / "measured.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    """Tables into `README.md` of the weights folder, raw numbers beside it, the short table into `readme`.
+
+    Parts not measured now are kept as they were when they are of the same weights.
+    """
+    raw = folder / "measured.json"
+    if raw.is_file():
+        before: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
+        if before["weights"] == results["weights"]:
+            results = before | results
+    raw.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _between(folder / "README.md", "measured", tables(results))
     if "phantoms" in results:
         _between(readme, "starter table", _phantoms(results["phantoms"]))
@@ -49,10 +61,14 @@ def tables(results: dict[str, Any]) -> str:
     """The measured part as Markdown."""
     parts = [
         f"Measured on {results['date']} at commit {results['commit']} ({results['machine']}), weights of recipe "
-        f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items.",
+        f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items. "
+        "Blank: the same question about an even grey picture; shuffled: about another item's picture; both on the "
+        "first part of the items.",
     ]
     if "phantoms" in results:
         parts += ["### Held-out phantoms", _phantoms(results["phantoms"])]
+    if "over time" in results:
+        parts += ["### Held-out pairs and clips", _plain(results["over time"])]
     if "languages" in results:
         parts += ["### Chinese, Arabic, and questions no picture answers", _plain(results["languages"])]
     if "volumes" in results:
@@ -68,16 +84,10 @@ def _number(value: float) -> str:
 
 
 def _phantoms(rows: dict[str, Any]) -> str:
-    lines = [
-        "| task | n | figure | 95 % interval | blank picture | shuffled picture | aim |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = [HEAD, RULE]
     for task, name in NAMES.items():
         row = rows[task]
-        lines.append(
-            f"| {name} | {row['n']} | **{_number(row['mean'])}** | {_number(row['low'])}–{_number(row['high'])} | "
-            f"{_number(row['blank'])} | {_number(row['shuffled'])} | {AIMS.get(task, '')} |"
-        )
+        lines.append(_line(name, row, AIMS.get(task, "")))
         if "mae" in row:
             lines.append(f"| count, mean absolute error | {row['n']} | **{_number(row['mae'])}** | | | | ≤ .3 |")
     sure = rows["calibration"]
@@ -88,31 +98,31 @@ def _phantoms(rows: dict[str, Any]) -> str:
 
 
 def _plain(rows: dict[str, Any], aim: dict[str, str] | None = None) -> str:
-    lines = ["| what | n | figure | 95 % interval | aim |", "|---|---|---|---|---|"]
-    for name, row in rows.items():
-        span = f"{_number(row['low'])}–{_number(row['high'])}"
-        lines.append(f"| {name} | {row['n']} | **{_number(row['mean'])}** | {span} | {(aim or {}).get(name, '')} |")
+    lines = [HEAD, RULE]
+    lines += [_line(name, row, (aim or {}).get(name, "")) for name, row in rows.items()]
     return "\n".join(lines)
+
+
+def _line(name: str, row: dict[str, Any], aim: str = "", n: str | None = None) -> str:
+    guessed = " | ".join(_number(row.get(condition, float("nan"))) for condition in ("blank", "shuffled"))
+    span = f"{_number(row['low'])}–{_number(row['high'])}"
+    return f"| {name} | {n or row['n']} | **{_number(row['mean'])}** | {span} | {guessed} | {aim} |"
 
 
 def _real(real: dict[str, Any]) -> str:
     lines = [
         "Three subjects (lung2: chest CT, brain2: brain MRI, MNI152: an average brain), every usable slice shown as a "
-        "bare picture.",
+        "bare picture. Slices of one subject resemble each other, so the intervals are too narrow.",
         "",
-        "| what | n | figure | aim |",
-        "|---|---|---|---|",
+        HEAD,
+        RULE,
     ]
-    for name, row in real["what"].items():
-        lines.append(f"| {name} | {row['n']} slices | **{_number(row['mean'])}** | ≥ .95 |")
+    lines += [_line(name, row, "≥ .95", f"{row['n']} slices") for name, row in real["what"].items()]
     for name, row in real["tumours"].items():
-        lines.append(
-            f"| {name}: tumour in the slice, AUROC | {row['slices']} slices, {row['positive']} with | "
-            f"**{_number(row['auroc'])}** | ≥ .8 |"
-        )
-        lines.append(
-            f"| {name}: best box, mean IoU | {row['positive']} slices | **{_number(row['box_iou'])}** | ≥ .4 |"
-        )
+        positive = row["auroc"]["positive"]
+        slices = f"{row['auroc']['n']} slices, {positive} with"
+        lines.append(_line(f"{name}: tumour in the slice, AUROC", row["auroc"], "≥ .8", slices))
+        lines.append(_line(f"{name}: surest box, mean IoU", row["box_iou"], "≥ .4", f"{positive} slices"))
     for name, row in real["volumes"].items():
-        lines.append(f"| {name} asked as a volume: best mask's Dice | 1 volume | **{_number(row['best_dice'])}** | |")
+        lines.append(f"| {name} asked as a volume: best mask's Dice | 1 | **{_number(row['best_dice'])}** | | | | |")
     return "\n".join(lines)

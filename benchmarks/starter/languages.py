@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.starter import scores
-from benchmarks.starter.phantoms import BATCH, ask_all, held_out_items, picture_of, score
+from benchmarks.starter.phantoms import BATCH, ask_tasks, held_out_items, picture_of, score
 from vesalius.inference.model import Model
 from vesalius.phantoms.pictures import draw_picture
 from vesalius.phantoms.questions import make_questions
@@ -23,15 +23,20 @@ def measure(model: Model, per_task: int) -> dict[str, Any]:
     """Per language and task: n, mean, interval; and the share of unanswerable questions that are declined."""
     table: dict[str, Any] = {}
     for lang in ("zh", "ar"):
-        for task, group in held_out_items(per_task, lang, first=50_000, tasks=TASKS).items():
-            values = [v for item, answer in ask_all(model, group, "seen") for v in score(item, answer)]
-            mean, low, high = scores.interval(values)
-            table[f"{lang} {task}"] = {"n": len(values), "mean": mean, "low": low, "high": high}
+        items = held_out_items(per_task, lang, first=50_000, tasks=TASKS)
+        few = {task: group[: per_task // 2] for task, group in items.items()}
+        answered = {
+            "seen": ask_tasks(model, items, "seen"),
+            "blank": ask_tasks(model, few, "blank"),
+            "shuffled": ask_tasks(model, few, "shuffled"),
+        }
+        for task in TASKS:
+            values = {c: [v for one in by_task[task] for v in score(*one)] for c, by_task in answered.items()}
+            guessed = {condition: scores.mean(values[condition]) for condition in ("blank", "shuffled")}
+            table[f"{lang} {task}"] = scores.summary(values["seen"]) | guessed
             print(lang, task, table[f"{lang} {task}"], flush=True)
     for name, with_picture in (("unanswerable", True), ("no picture", False)):
-        values = _declined(model, per_task, with_picture)
-        mean, low, high = scores.interval(values)
-        table[name] = {"n": len(values), "mean": mean, "low": low, "high": high}
+        table[name] = scores.summary(_declined(model, per_task, with_picture))
         print(name, table[name], flush=True)
     return table
 

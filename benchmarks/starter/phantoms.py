@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,19 +67,35 @@ def _usable(question: Question) -> bool:
 
 
 def ask_all(model: Model, items: Sequence[Item], condition: str) -> Iterator[tuple[Item, Answer]]:
-    """Ask each question of its own picture ("seen"), a grey one ("blank") or another's ("shuffled")."""
+    """Ask each question of its own picture ("seen"), a grey one ("blank") or another's ("shuffled").
+
+    Questions about one picture that stand together share one look at it.
+    """
     for start in range(0, len(items), BATCH):
         group = items[start : start + BATCH]
+        shown: dict[tuple[int, int], Picture] = {}
         requests: list[tuple[Any, str | None]] = []
         for n, item in enumerate(group):
-            pixels = None
-            if condition == "blank":
-                pixels = np.full_like(item.truth.pixels, 128)
-            elif condition == "shuffled":
-                other = items[(start + n + len(items) // 2) % len(items)].truth
-                pixels = other.pixels
-            requests.append((picture_of(item.truth, pixels), item.question.prompt))
+            other = items[(start + n + len(items) // 2) % len(items)].truth if condition == "shuffled" else item.truth
+            key = (item.truth.seed, other.seed)
+            if key not in shown:
+                pixels = np.full_like(item.truth.pixels, 128) if condition == "blank" else other.pixels
+                shown[key] = picture_of(item.truth, pixels)
+            requests.append((shown[key], item.question.prompt))
         yield from zip(group, model.ask_batch(requests, batch_size=BATCH, max_new_tokens=200), strict=True)
+
+
+def ask_tasks(
+    model: Model, items: Mapping[str, Sequence[Item]], condition: str
+) -> dict[str, list[tuple[Item, Answer]]]:
+    """As `ask_all`, by task. Reports go by themselves: their long answers would hold the short ones up."""
+    answered: defaultdict[str, list[tuple[Item, Answer]]] = defaultdict(list)
+    reports = list(items.get("report", ()))
+    others = [item for task, group in items.items() if task != "report" for item in group]
+    for pool in (sorted(others, key=lambda item: item.truth.seed), reports):
+        for item, answer in ask_all(model, pool, condition):
+            answered[item.question.task].append((item, answer))
+    return dict(answered)
 
 
 def score(item: Item, answer: Answer) -> list[float]:
@@ -147,27 +163,25 @@ def confidences(item: Item, answer: Answer) -> list[tuple[float, bool]]:
 def measure(model: Model, per_task: int, baseline_per_task: int, lang: str = "en") -> dict[str, Any]:
     """The table: per task n, mean and interval, and the blank and shuffled means on the first items of each task."""
     items = held_out_items(per_task, lang)
+    seen = ask_tasks(model, items, "seen")
+    few = {task: group[:baseline_per_task] for task, group in items.items()}
+    guessed = {condition: ask_tasks(model, few, condition) for condition in ("blank", "shuffled")}
     table: dict[str, Any] = {}
     sure: list[tuple[float, bool]] = []
-    for task, group in items.items():
-        answered = list(ask_all(model, group, "seen"))
+    for task, answered in seen.items():
         values = [v for item, answer in answered for v in score(item, answer)]
-        mean, low, high = scores.interval(values)
-        row: dict[str, Any] = {"n": len(values), "questions": len(group), "mean": mean, "low": low, "high": high}
-        for condition in ("blank", "shuffled"):
-            few = group[:baseline_per_task]
-            row[condition] = float(
-                np.mean([v for item, answer in ask_all(model, few, condition) for v in score(item, answer)] or [np.nan])
-            )
+        row = {"n": len(values), "questions": len(answered)} | scores.summary(values)
+        for condition, by_task in guessed.items():
+            row[condition] = scores.mean([v for item, answer in by_task[task] for v in score(item, answer)])
         if task == "count":
-            row["mae"] = float(np.mean([count_error(item, answer) for item, answer in answered]))
-        row["unanswered"] = float(np.mean([not answer.text for _, answer in answered]))
+            row["mae"] = scores.mean([count_error(item, answer) for item, answer in answered])
+        row["unanswered"] = scores.mean([float(not answer.text) for _, answer in answered])
         sure += [pair for item, answer in answered for pair in confidences(item, answer)]
         table[task] = row
         print(task, row, flush=True)
     table["calibration"] = {
         "n": len(sure),
         "ece": scores.calibration_error([c for c, _ in sure], [r for _, r in sure]),
-        "accuracy": float(np.mean([r for _, r in sure] or [np.nan])),
+        "accuracy": scores.mean([float(r) for _, r in sure]),
     }
     return table

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from vesalius.models.starter.starter import Starter
 from vesalius.study.items import Axis, Origin, Picture, SliceView, Volume
 from vesalius.study.read import read
 from vesalius.vision.views import ct_windows
+
+T = TypeVar("T")
 
 TUMOUR = ("nodule", "mass", "tumour")
 
@@ -50,58 +53,87 @@ def what_it_is(model: Model, folder: Path, thin: int = 1) -> dict[str, Any]:
         ("mni152.nii.gz", "coronal", "mr", "head", 4, 0.15),
         ("mni152.nii.gz", "sagittal", "mr", "head", 4, 0.15),
     ]
-    rows: dict[str, list[float]] = {"modality": [], "plane": [], "region": []}
     questions = {
         "modality": "What kind of scan is this?",
         "plane": "Which plane is this slice?",
         "region": "Which body part is shown?",
     }
+    said: dict[str, list[str | None]] = {kind: [] for kind in questions}
+    meant: dict[str, list[str]] = {kind: [] for kind in questions}
     for name, axis, modality, region, every, trim in plan:
         pictures = [p for _, p in slices_of(read(str(folder / name)).volumes[0], axis, modality, every * thin, trim)]
-        truth = {"modality": modality, "plane": axis, "region": region}
-        for kind, question in questions.items():
-            for start in range(0, len(pictures), 16):
-                group = pictures[start : start + 16]
-                for answer in model.ask_batch([(p, question) for p in group], batch_size=16, max_new_tokens=40):
-                    rows[kind].append(float(scores.named(answer.text, kind, "en") == truth[kind]))
-        print(name, axis, {k: round(float(np.mean(v[-len(pictures) :])), 3) for k, v in rows.items()}, flush=True)
-    return {
-        kind: dict(zip(("mean", "low", "high"), scores.interval(v), strict=True)) | {"n": len(v)}
-        for kind, v in rows.items()
-    }
+        for start in range(0, len(pictures), 5):
+            asked = [(p, kind) for p in pictures[start : start + 5] for kind in questions]
+            answers = model.ask_batch([(p, questions[k]) for p, k in asked], batch_size=15, max_new_tokens=40)
+            for (_, kind), answer in zip(asked, answers, strict=True):
+                said[kind].append(scores.named(answer.text, kind, "en"))
+                meant[kind].append({"modality": modality, "plane": axis, "region": region}[kind])
+        own = {kind: _agree(said[kind][-len(pictures) :], meant[kind][-len(pictures) :]) for kind in questions}
+        print(name, axis, {kind: scores.mean(v) for kind, v in own.items()}, flush=True)
+    rows: dict[str, Any] = {}
+    for kind, question in questions.items():
+        grey = scores.named(model.ask(_grey(256, 256), question).text, kind, "en")
+        rows[kind] = scores.summary(_agree(said[kind], meant[kind])) | {
+            "blank": scores.mean(_agree([grey] * len(meant[kind]), meant[kind])),
+            "shuffled": scores.mean(_agree(_moved(said[kind]), meant[kind])),
+        }
+    return rows
+
+
+def _agree(said: Sequence[str | None], meant: Sequence[str]) -> list[float]:
+    return [float(one == right) for one, right in zip(said, meant, strict=True)]
+
+
+def _moved(values: Sequence[T]) -> list[T]:
+    """What was seen on another picture of the set: each half a set away."""
+    half = len(values) // 2
+    return [*values[half:], *values[:half]]
+
+
+def _grey(width: int, height: int) -> Picture:
+    return Picture(width, height, lambda: np.full((height, width), 128, np.uint8), Origin("array"))
 
 
 def tumours(model: Model, folder: Path) -> dict[str, Any]:
     """Per slice: is a tumour there (AUROC of the highest centre), and the best box's IoU on slices that have one."""
-    starter: Any = model.family
-    assert isinstance(starter, Starter)
-    labels = [starter.config.labels.index(name) for name in TUMOUR]
     out: dict[str, Any] = {}
     for name, modality in (("lung2", "ct"), ("brain2", "mr")):
         volume = read(str(folder / f"{name}_image.nrrd")).volumes[0]
         marks = read(str(folder / f"{name}_label.nrrd")).volumes[0]
-        truth = marks.slices(list(range(marks.num_slices())))
-        strength: list[float] = []
-        overlaps: list[float] = []
-        for (_, picture), mark in zip(slices_of(volume, "axial", modality, 1, 0.0), truth, strict=True):
-            batch = model.prepare(picture, "Where is the tumour?")
-            glance = batch.seen.looks[0].glances[0]
-            strength.append(float(max(glance.sight.maps.centres[n].max() for n in labels)))
+        true: list[tuple[int, int, int, int] | None] = []
+        for mark in marks.slices(list(range(marks.num_slices()))):
             rows, columns = np.nonzero(mark.values)
-            if len(rows):
-                true = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-                found = [o for o in batch.seen.looks[0].objects if o.label in TUMOUR]
-                best = max(found, key=lambda o: o.confidence, default=None)
-                overlaps.append(0.0 if best is None else scores.iou(true, best.best[1].box))
-        positive = [bool(np.any(mark.values)) for mark in truth]
-        out[name] = {
-            "slices": len(truth),
-            "positive": sum(positive),
-            "auroc": scores.auroc(strength, positive),
-            "box_iou": float(np.mean(overlaps)),
-        }
+            ends = (
+                (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+                if len(rows)
+                else None
+            )
+            true.append(ends)
+        positive = [one is not None for one in true]
+        pictures = [picture for _, picture in slices_of(volume, "axial", modality, 1, 0.0)]
+        found = [_tumour(model, picture) for picture in pictures]
+        blank = [_tumour(model, _grey(pictures[0].width, pictures[0].height))] * len(found)
+        low, high = scores.auroc_interval([one[0] for one in found], positive)
+        auroc: dict[str, Any] = {"n": len(true), "positive": sum(positive), "low": low, "high": high}
+        overlap: dict[str, Any] = {}
+        for condition, views in (("mean", found), ("blank", blank), ("shuffled", _moved(found))):
+            ious = [scores.iou(t, v[1]) if v[1] else 0.0 for t, v in zip(true, views, strict=True) if t is not None]
+            auroc[condition] = scores.auroc([one[0] for one in views], positive)
+            overlap |= scores.summary(ious) if condition == "mean" else {condition: scores.mean(ious)}
+        out[name] = {"auroc": auroc, "box_iou": overlap}
         print(name, out[name], flush=True)
     return out
+
+
+def _tumour(model: Model, picture: Picture) -> tuple[float, Sequence[float] | None]:
+    """(highest tumour centre on the map, box of the surest tumour or None)."""
+    starter: Any = model.family
+    assert isinstance(starter, Starter)
+    look = model.prepare(picture, "Where is the tumour?").seen.looks[0]
+    labels = [starter.config.labels.index(name) for name in TUMOUR]
+    strength = float(max(look.glances[0].sight.maps.centres[n].max() for n in labels))
+    best = max((o for o in look.objects if o.label in TUMOUR), key=lambda o: o.confidence, default=None)
+    return strength, None if best is None else best.best[1].box
 
 
 def as_volumes(model: Model, folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,17 @@ def interval(values: Sequence[float], *, rounds: int = 2000, seed: int = 0) -> t
     means = items[rng.integers(0, len(items), (rounds, len(items)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(items.mean()), float(low), float(high)
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """n, mean and 95 % interval of some items, as the tables hold them."""
+    average, low, high = interval(values)
+    return {"n": len(values), "mean": average, "low": low, "high": high}
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; not a number for none."""
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def yes_no(text: str, lang: str) -> bool | None:
@@ -117,6 +129,18 @@ def report_f1(text: str, truth: str, lang: str = "en") -> float:
     if not said and not meant:
         return 1.0
     return 2 * len(said & meant) / (len(said) + len(meant))
+
+
+def auroc_interval(
+    scores: Sequence[float], positive: Sequence[bool], *, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """(low, high): 95 % bootstrap over slices; draws with one class only are left out."""
+    s, p = np.asarray(scores, float), np.asarray(positive, bool)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(0, len(s), len(s)) for _ in range(rounds)]
+    values = [auroc(s[own].tolist(), p[own].tolist()) for own in drawn if p[own].any() and not p[own].all()]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:

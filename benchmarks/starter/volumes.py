@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,29 +19,38 @@ from vesalius.study.read import read
 
 
 def measure(model: Model, count: int) -> dict[str, Any]:
-    """Dice of the asked label's 3D mask: organs and findings apart."""
-    organs: list[float] = []
-    findings: list[float] = []
-    for seed in HELD_OUT[70_000 : 70_000 + count]:
+    """Dice of the asked label's 3D mask, organs and findings apart; the baselines on every third volume."""
+    found: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in ("organs", "findings")}
+    for number, seed in enumerate(HELD_OUT[70_000 : 70_000 + count]):
         truth = draw_volume(seed)
-        volume = read(truth.values, affine=truth.affine_ras, modality=truth.modality.upper()).volumes[0]
-        requests: list[tuple[Any, str | None]] = []
-        masks: list[tuple[bool, np.ndarray]] = []
-        for label, mask, is_finding in _labels(truth):
-            requests.append((volume, f"Outline the {LABEL_NAMES[label].en[0]}."))
-            masks.append((is_finding, mask))
-        for (is_finding, mask), answer in zip(masks, model.ask_batch(requests, max_new_tokens=80), strict=True):
-            said = np.zeros(mask.shape, bool)
-            for found in answer.findings:
-                if isinstance(found, Mask) and found.mask.shape == mask.shape:
-                    said |= found.mask
-            (findings if is_finding else organs).append(scores.dice(mask, said))
-        print(seed, truth.modality, truth.region, "organs", organs[-4:], "findings", findings[-3:], flush=True)
-    table: dict[str, Any] = {}
-    for name, values in (("organs", organs), ("findings", findings)):
-        mean, low, high = scores.interval(values)
-        table[name] = {"n": len(values), "mean": mean, "low": low, "high": high}
-    return table
+        asked = _labels(truth)
+        for condition in ("seen", "blank", "shuffled") if number % 3 == 0 else ("seen",):
+            values = truth.values
+            if condition == "blank":
+                values = np.full_like(values, values.min())
+            elif condition == "shuffled":
+                shape: Any = values.shape
+                values = draw_volume(seed + 100, truth.modality, shape, region=truth.region).values
+            for kind, dice in _dices(model, truth, values, asked):
+                found[kind][condition].append(dice)
+        print(seed, truth.modality, truth.region, {kind: by["seen"][-4:] for kind, by in found.items()}, flush=True)
+    return {
+        kind: scores.summary(by["seen"]) | {name: scores.mean(by[name]) for name in ("blank", "shuffled")}
+        for kind, by in found.items()
+    }
+
+
+def _dices(
+    model: Model, truth: VolumeTruth, values: np.ndarray, asked: list[tuple[str, np.ndarray, bool]]
+) -> Iterator[tuple[str, float]]:
+    volume = read(values, affine=truth.affine_ras, modality=truth.modality.upper()).volumes[0]
+    requests: list[tuple[Any, str | None]] = [(volume, f"Outline the {LABEL_NAMES[one[0]].en[0]}.") for one in asked]
+    for (_, mask, is_finding), answer in zip(asked, model.ask_batch(requests, max_new_tokens=80), strict=True):
+        said = np.zeros(mask.shape, bool)
+        for one in answer.findings:
+            if isinstance(one, Mask) and one.mask.shape == mask.shape:
+                said |= one.mask
+        yield "findings" if is_finding else "organs", scores.dice(mask, said)
 
 
 def _labels(truth: VolumeTruth) -> list[tuple[str, np.ndarray, bool]]:

@@ -136,6 +136,17 @@ def write_radiograph(path: Path, rows: int = 24, columns: int = 18) -> None:
     _save(dataset, path)
 
 
+def write_cine(path: Path, frames: int = 6, rows: int = 24, columns: int = 32) -> None:
+    """An ultrasound cine loop: one multi-frame file, neither place nor frame of reference."""
+    dataset = _image("1.2.840.10008.5.1.4.1.1.3.1", rows, columns, generate_uid(), generate_uid())
+    dataset.Modality = "US"
+    dataset.NumberOfFrames = frames
+    dataset.FrameTime = 40.0
+    dataset.InstanceNumber = 1
+    dataset.PixelData = dataset.PixelData * frames
+    _save(dataset, path)
+
+
 def _image(kind: str, rows: int, columns: int, study: str, series: str) -> Dataset:
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = kind, generate_uid()

@@ -11,12 +11,21 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from tests.findings.scans import CANARY, OBLIQUE, picture, volume, write_multi_frame, write_radiograph, write_series
+from tests.findings.scans import (
+    CANARY,
+    OBLIQUE,
+    picture,
+    volume,
+    write_cine,
+    write_multi_frame,
+    write_radiograph,
+    write_series,
+)
 from vesalius.errors import InputError, UnsupportedError
 from vesalius.findings import Mask, Where
 from vesalius.findings.export_dicom_seg import write_dicom_seg
 from vesalius.study import read
-from vesalius.study.items import Picture, Volume
+from vesalius.study.items import Clip, Picture, Volume
 
 AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 SAGITTAL = ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
@@ -141,6 +150,29 @@ def test_a_radiograph_without_frame_of_reference_gets_its_mask(tmp_path: Path) -
     assert np.array_equal(segmentation.pixel_array.reshape(mask.shape) > 0, mask)
     referenced = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
     assert referenced.ReferencedSOPInstanceUID == item.origin.instances[0][1]
+
+
+def test_masks_of_a_cine_clip_name_their_frames(tmp_path: Path) -> None:
+    write_cine(tmp_path / "cine.dcm")
+    item = read(tmp_path / "cine.dcm").items[0]
+    assert isinstance(item, Clip)
+    drawn: list[Mask] = []
+    for number, frame in enumerate((4, 1, 4)):
+        mask = np.zeros((item.height, item.width), dtype=bool)
+        mask[3 + number : 9, 2 : 7 + number] = True
+        drawn.append(Mask(label="cyst", mask=mask, where=Where(frame=frame)))
+    write_dicom_seg(drawn, item, tmp_path / "seg.dcm")
+    segmentation: Any = dcmread(tmp_path / "seg.dcm")
+    assert np.array_equal(segmentation.pixel_array > 0, np.stack([one.mask for one in drawn]))
+    named = [
+        int(group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
+        for group in segmentation.PerFrameFunctionalGroupsSequence
+    ]
+    assert named == [5, 2, 5]
+    referenced = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
+    assert referenced.ReferencedSOPClassUID.name == "Ultrasound Multi-frame Image Storage"
+    with pytest.raises(InputError, match="frame 6"):
+        write_dicom_seg([Mask(label="cyst", mask=drawn[0].mask, where=Where(frame=6))], item, tmp_path / "seg.dcm")
 
 
 def test_nothing_of_the_patient_is_copied_unless_asked(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vesalius.errors import GeometryError, InputError, UnsupportedError
 from vesalius.limits import current
 from vesalius.study.geometry import LPS_TO_RAS
-from vesalius.study.items import Origin, Picture, Volume
+from vesalius.study.items import Clip, Origin, Picture, Volume
 
 __all__ = ["SourcePlane", "picture_source", "volume_sources"]
 
@@ -52,10 +52,10 @@ class SourcePlane:
         return voxels[x, y, z]
 
 
-def picture_source(item: Picture, *, include_patient: bool) -> Any:
-    """The header of a picture's file. Raises UnsupportedError when it is not a single-frame DICOM file."""
+def picture_source(item: Picture | Clip, *, include_patient: bool) -> Any:
+    """The header of a picture's or clip's file. Raises UnsupportedError for a picture that is one of several frames."""
     header = _headers(item.origin, include_patient=include_patient)[0]
-    if int(header.get("NumberOfFrames") or 1) > 1:
+    if isinstance(item, Picture) and int(header.get("NumberOfFrames") or 1) > 1:
         raise UnsupportedError("a DICOM SEG of one frame of a multi-frame picture is not supported.")
     if (header.Rows, header.Columns) != (item.height, item.width):
         raise GeometryError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from os import PathLike
 from typing import Any
 
@@ -20,14 +21,14 @@ from vesalius.findings.export_nifti import canonical_mask
 from vesalius.findings.findings import Mask
 from vesalius.findings.segment_codes import segment_codes
 from vesalius.findings.writing import replacing
-from vesalius.study.items import Picture, Volume
+from vesalius.study.items import Clip, Picture, Volume
 
 __all__ = ["write_dicom_seg"]
 
 
 def write_dicom_seg(
     masks: Sequence[Mask],
-    item: Volume | Picture,
+    item: Volume | Picture | Clip,
     path: str | PathLike[str],
     *,
     model: str = "vesalius",
@@ -36,7 +37,8 @@ def write_dicom_seg(
 ) -> dict[int, str]:
     """Write one binary SEG with a segment per mask and return the label of each segment number (from 1).
 
-    `masks`: `[X, Y, Z]` canonical voxels or `[H, W]` of a slice (a volume), `[H, W]` (a picture); masks may overlap.
+    `masks`: `[X, Y, Z]` canonical voxels or `[H, W]` of a slice (a volume), `[H, W]` (a picture; a clip, where
+    `where.frame` says on which frame); masks may overlap.
     `item`: read from DICOM files that are still in place (`Origin.files`); their headers give positions and references.
     `model`: the algorithm's name.  `include_patient`: copy name, identity, dates and study description of the
     source, as an archive needs to file the object; otherwise those fields are empty and only UIDs link it.
@@ -47,7 +49,7 @@ def write_dicom_seg(
     highdicom = _highdicom()
     if not any(m.mask.any() for m in masks):
         raise InputError("there is no mask with a pixel to write as DICOM SEG.")
-    if isinstance(item, Picture):
+    if isinstance(item, Picture | Clip):
         sources = [picture_source(item, include_patient=include_patient)]
         frames = _picture_frames(masks, item)
     else:
@@ -58,7 +60,10 @@ def write_dicom_seg(
         with warnings.catch_warnings():
             # Source headers that bend the standard make pydicom warn about values we only pass on.
             warnings.simplefilter("ignore")
-            segmentation = _build(highdicom, sources, frames, descriptions, model)
+            build = _build_on_clip if isinstance(item, Clip) else _build
+            segmentation = build(highdicom, sources, frames, descriptions, model)
+            if isinstance(item, Clip):
+                _name_frames(segmentation, masks)
             with replacing(path) as temporary:
                 segmentation.save_as(temporary)
     except VesaliusError:
@@ -81,9 +86,12 @@ def _highdicom() -> Any:
     return highdicom
 
 
-def _picture_frames(masks: Sequence[Mask], item: Picture) -> NDArray[np.uint8]:
+def _picture_frames(masks: Sequence[Mask], item: Picture | Clip) -> NDArray[np.uint8]:
     """`[1, H, W, S]` uint8."""
     for mask in masks:
+        frame = mask.where.frame
+        if isinstance(item, Clip) and (frame is None or not 0 <= frame < item.num_frames):
+            raise InputError(f"a mask lies on frame {frame} of a clip of {item.num_frames} frames.")
         if mask.mask.shape != (item.height, item.width):
             raise InputError(f"mask {mask.mask.shape} does not match the picture ({item.height}, {item.width}).")
     return np.stack([m.mask for m in masks], axis=-1)[None].astype(np.uint8)
@@ -156,6 +164,41 @@ def _build(highdicom: Any, sources: Sequence[Any], frames: NDArray[np.uint8], de
     # Labels may be in any script; without this, text beyond ASCII is unreadable elsewhere.
     segmentation.SpecificCharacterSet = "ISO_IR 192"
     return segmentation
+
+
+def _build_on_clip(
+    highdicom: Any, sources: Sequence[Any], frames: NDArray[np.uint8], descriptions: Any, model: str
+) -> Any:
+    """As `_build`, for a clip without a frame of reference (ultrasound, endoscopy), which highdicom refuses.
+
+    It is built as if on a single picture, one segment per mask, and the clip's own class is put back afterwards.
+    """
+    from pydicom.uid import SecondaryCaptureImageStorage
+
+    (header,) = sources
+    kind, header.SOPClassUID = header.SOPClassUID, SecondaryCaptureImageStorage
+    if "NumberOfFrames" in header:
+        del header.NumberOfFrames
+    segmentation = _build(highdicom, [header], frames, descriptions, model)
+
+    def put_back(_: Any, element: Any) -> None:
+        if element.keyword == "ReferencedSOPClassUID" and element.value == SecondaryCaptureImageStorage:
+            element.value = kind
+
+    segmentation.walk(put_back)
+    return segmentation
+
+
+def _name_frames(segmentation: Any, masks: Sequence[Mask]) -> None:
+    """Say of each frame of the segmentation which frame of the clip it was drawn on."""
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        named = group if "SegmentIdentificationSequence" in group else shared
+        segment = int(named.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        # highdicom gives all frames of one source the same item; each needs its own.
+        group.DerivationImageSequence = deepcopy(group.DerivationImageSequence)
+        for source in group.DerivationImageSequence[0].SourceImageSequence:
+            source.ReferencedFrameNumber = (masks[segment - 1].where.frame or 0) + 1  # DICOM counts from 1
 
 
 def _version() -> str:

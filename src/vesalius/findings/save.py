@@ -17,7 +17,7 @@ from vesalius.findings.export_report import report_html, report_markdown
 from vesalius.findings.findings import Finding, Mask
 from vesalius.findings.pages import Page, overlays
 from vesalius.findings.writing import output_folder
-from vesalius.study.items import Item, Picture, Study, Volume
+from vesalius.study.items import Clip, Item, Picture, Study, Volume
 
 __all__ = ["FORMATS", "Format", "save_findings"]
 
@@ -98,7 +98,7 @@ def _write_masks(
 ) -> None:
     for position, item in enumerate(items):
         masks = [f for f in findings if isinstance(f, Mask) and f.where.item == position]
-        if not masks or not isinstance(item, Volume | Picture):
+        if not masks or not isinstance(item, Volume | Picture | Clip):
             continue
         if "nifti" in wanted and isinstance(item, Volume):
             write_nifti_mask(masks, item, folder / f"item{position}_masks.nii.gz")
@@ -108,7 +108,7 @@ def _write_masks(
 
 
 def _write_seg(
-    masks: Sequence[Mask], item: Volume | Picture, path: Path, *, strict: bool, patient: bool, model: str | None
+    masks: Sequence[Mask], item: Volume | Picture | Clip, path: Path, *, strict: bool, patient: bool, model: str | None
 ) -> None:
     from vesalius.findings.export_dicom_seg import write_dicom_seg
 

@@ -41,8 +41,9 @@ def build_prompt(tokenizer: Tokenizer, scene: str, turns: Sequence[tuple[str, st
     """`turns`: (question, answer); the last answer None leaves the prompt open for the model to go on.
 
     The picture and its scene text open the first question. Ids are built span by span, never re-tokenised as a whole,
-    so what was learnt is what is asked.
+    so what was learnt is what is asked. No text becomes a control token, whatever a file or a question spells out.
     """
+    tokenizer.encode_special_tokens = True  # as ordinary text, that is
     image = _special(tokenizer, IMAGE_TOKEN)
     end = end_token(tokenizer)
     prompt = Prompt([], [], [])
