@@ -33,7 +33,10 @@ def blur(plane: Field, times: int = 1) -> Field:
 
 def grey_bytes(plane: Field) -> NDArray[np.uint8]:
     """0…1 → uint8 `[H, W]`."""
-    return (np.clip(plane, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+    grey = np.clip(plane, 0.0, 1.0)
+    grey *= np.float32(255.0)
+    grey += np.float32(0.5)
+    return grey.astype(np.uint8)
 
 
 def colour_bytes(planes: Field) -> NDArray[np.uint8]:

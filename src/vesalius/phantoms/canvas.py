@@ -96,13 +96,15 @@ class Frame:
         dx = (canvas.xs - np.float32(x)) * np.float32(1.0 / scale)
         dy = (canvas.ys - np.float32(y)) * np.float32(1.0 / scale)
         self.u = dx * np.float32(self.cos) + dy * np.float32(self.sin)
-        self.v = (dy * np.float32(self.cos) - dx * np.float32(self.sin)) * np.float32(1.0 / stretch)
+        self.v = dy * np.float32(self.cos) - dx * np.float32(self.sin)
+        if stretch != 1.0:
+            self.v *= np.float32(1.0 / stretch)
         self._margin = 2.5 * warp
         if warp and dice is not None:
             at = (round(y), round(x))
             cell = scale * 0.55
-            self.u = self.u + np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
-            self.v = self.v + np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
+            self.u += np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
+            self.v += np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
 
     def to_pixels(self, u: float, v: float) -> tuple[float, float]:
         """Pixel frame of a body place (without the warp)."""
@@ -224,7 +226,7 @@ class Canvas:
             return None
         top, left = drawn.rows.start, drawn.columns.start
         x0, x1 = left + int(xs.min()), left + int(xs.max()) + 1
-        y0, y1 = top + int(ys.min()), top + int(ys.max()) + 1
+        y0, y1 = top + int(ys[0]), top + int(ys[-1]) + 1  # nonzero goes row by row
         mean_x, mean_y = int(xs.sum()) / xs.size, int(ys.sum()) / ys.size
         column, row = round(mean_x), round(mean_y)
         if not drawn.mask[row, column]:

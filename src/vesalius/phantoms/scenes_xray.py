@@ -72,7 +72,8 @@ def chest_frontal(plan: Plan) -> Truth:
     shoulders = ellipse(u, v, 0, -0.55, 1.35, 0.5, power=4)
     body = np.maximum(np.maximum(torso, neck), shoulders)
     tissue = dice.between(0.5, 0.62)
-    plane = cover(body, 25.0) * np.float32(tissue)
+    solid = cover(body, 25.0)
+    plane = solid * np.float32(tissue)
     plane += np.float32(0.03) * cut("fractal", dice, canvas.height, canvas.width, shift=_at(frame))
     mediastinum = cover(ellipse(u, v, 0.01, 0.0, dice.between(0.12, 0.18), 1.6, power=4), 12.0)
     heart_u, heart_r = dice.between(0.09, 0.19), dice.between(0.27, 0.4)
@@ -107,9 +108,9 @@ def chest_frontal(plan: Plan) -> Truth:
         lungs[-1][part.at] = shape > 0
     air = np.maximum(soft[0], soft[1])
     dark = dice.between(0.12, 0.26)
-    below = np.clip((v - np.float32(base)) * np.float32(6.0), 0.0, 1.0) * cover(body, 25.0)
+    below = np.clip((v - np.float32(base)) * np.float32(6.0), 0.0, 1.0) * solid
     plane += below * np.float32(dice.between(0.08, 0.2))
-    plane += mediastinum * np.float32(dice.between(0.1, 0.2)) * cover(body, 25.0)
+    plane += mediastinum * np.float32(dice.between(0.1, 0.2)) * solid
     plane += air * (np.float32(dark) + np.float32(dice.between(-0.06, 0.1)) * v - plane)
     heart_soft = cover(heart, dice.between(0.1, 0.3) * frame.scale * heart_r)
     thick = np.sqrt(np.clip(heart * np.float32(1.6), 0.0, 1.0)) * np.float32(0.4) + np.float32(0.6)
@@ -125,7 +126,7 @@ def chest_frontal(plan: Plan) -> Truth:
     spine = np.float32(1.0) - np.abs(u) * np.float32(1.0 / spine_width)
     spine_soft = cover(spine, spine_width * frame.scale)
     bodies = wave(v * np.float32(1.0 / dice.between(0.15, 0.2))) * np.float32(0.4) + np.float32(0.8)
-    plane += spine_soft * bodies * np.float32(dice.between(0.035, 0.09)) * cover(body, 25.0)
+    plane += spine_soft * bodies * np.float32(dice.between(0.035, 0.09)) * solid
     clavicle_v = top + dice.between(0.05, 0.18)
     collar = np.abs(v - np.float32(clavicle_v) + np.abs(u) * np.float32(dice.between(0.1, 0.35)))
     collar = np.clip((np.float32(0.03) - collar) * np.float32(0.5 * frame.scale), 0.0, 1.0)

@@ -158,11 +158,13 @@ def longest_diameter(mask: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> f
     lines = mask[rows]
     first = lines.argmax(1)
     last = mask.shape[1] - 1 - lines[:, ::-1].argmax(1)
-    xs = np.concatenate([first, last]).astype(np.float64)
-    ys = np.concatenate([rows, rows]).astype(np.float64)
     across, down = _FERET[:, 0] * spacing[0], _FERET[:, 1] * spacing[1]
-    along = xs[None, :] * across[:, None] + ys[None, :] * down[:, None]
-    return float((along.max(1) - along.min(1) + np.sqrt(across * across + down * down)).max())
+    lifted = rows[None, :] * down[:, None]
+    # A row reaches furthest along a direction at one end and least at the other, by the sign of its cosine.
+    left = first[None, :] * across[:, None] + lifted
+    right = last[None, :] * across[:, None] + lifted
+    reach = np.where(across >= 0, right.max(1) - left.min(1), left.max(1) - right.min(1))
+    return float((reach + np.sqrt(across * across + down * down)).max())
 
 
 def walk(
