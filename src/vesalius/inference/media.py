@@ -7,71 +7,57 @@ from typing import Any
 
 from vesalius.dialogue.messages import ImagePart, Message, TablePart, TextPart, VideoPart, VolumePart, escape_special
 from vesalius.errors import InputError, OptionError
-from vesalius.models.contract import Shown, Turn
+from vesalius.models.contract import Shown, Spoken
 from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table, Volume
 from vesalius.study.read import read
 from vesalius.study.windows import Window, preset
 
-__all__ = ["turns_and_media"]
+__all__ = ["spoken_of"]
 
 
-def turns_and_media(messages: Sequence[Message]) -> tuple[list[Turn], list[Shown], list[str]]:
-    """(question and answer turns, media in order, warnings of the readers).
-
-    Tables and documents become quoted text in their question. The last message must be the user's.
-    """
-    if messages[-1].role != "user":
-        raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
-    turns: list[Turn] = []
-    media: list[Shown] = []
+def spoken_of(messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
+    """(messages with their media read, warnings of the readers). Tables and documents become quoted text."""
+    spoken: list[Spoken] = []
     warnings: list[str] = []
-    question: list[str] = []
     for message in messages:
-        if message.role == "assistant":
-            turns.append(("\n".join(question), _text(message)))
-            question = []
-            continue
+        parts: list[str | Shown] = []
         for part in message.parts:
             if isinstance(part, TextPart):
-                question.append(part.text)
+                parts.append(part.text)
                 continue
-            study = _read(part)
+            given, study = _read(part)
             warnings += study.warnings
             for item in study.items:
                 warnings += item.origin.warnings
                 if isinstance(item, Table | Document):
                     text = item.to_text() if isinstance(item, Table) else item.text
-                    question.append(f'"{escape_special(text[:2000])}"')
+                    parts.append(f'"{escape_special(text[:2000])}"')
                 else:
-                    media.append(_shown(item, part))
-    turns.append(("\n".join(question), None))
-    return turns, media, list(dict.fromkeys(warnings))
+                    parts.append(_shown(item, part, given))
+        spoken.append(Spoken(message.role, tuple(parts)))
+    return spoken, list(dict.fromkeys(warnings))
 
 
-def _text(message: Message) -> str:
-    return "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
-
-
-def _read(part: Any) -> Study:
+def _read(part: Any) -> tuple[Any, Study]:
     source = next(getattr(part, name) for name in ("image", "volume", "video", "table") if hasattr(part, name))
     if isinstance(source, Study):
-        return source
+        return None, source
     if isinstance(source, Picture | Volume | Clip | Slide | Table | Document):
-        return Study((source,))
+        return None, Study((source,))
     study = read(source)
     wanted = {ImagePart: (Picture, Slide), VolumePart: (Volume,), VideoPart: (Clip,), TablePart: (Table,)}[type(part)]
     if not isinstance(part, ImagePart) and not any(isinstance(item, wanted) for item in study.items):
         kinds = ", ".join(sorted({type(item).__name__.lower() for item in study.items}))
         raise InputError(f"the {type(part).__name__.removesuffix('Part').lower()} part holds a {kinds}.")
-    return study
+    return source, study
 
 
-def _shown(item: Item, part: Any) -> Shown:
+def _shown(item: Item, part: Any, source: Any) -> Shown:
     if isinstance(part, VolumePart) and isinstance(item, Volume):
-        return Shown(item, axis=part.axis, num_slices=part.num_slices, window=_window(part.window))
+        return Shown(item, axis=part.axis, num_slices=part.num_slices, window=_window(part.window), source=source)
     if isinstance(part, VideoPart) and isinstance(item, Clip):
-        return Shown(item, fps=part.fps, timestamps=part.timestamps)
-    return Shown(item)
+        return Shown(item, fps=part.fps, timestamps=part.timestamps, source=source)
+    return Shown(item, source=source)
 
 
 def _window(given: Any) -> Window | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
-from vesalius.errors import OptionError
+from vesalius.errors import InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
-from vesalius.inference.media import turns_and_media
-from vesalius.models.contract import Family, Shown, Turn
+from vesalius.inference.media import spoken_of
+from vesalius.models.contract import Family, Quirks, Shown, media_of
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.registry import load_family
 from vesalius.study import late_warnings
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Model", "load"]
-
-Quirks = Literal["published", "off"]
 
 
 def load(name: str = "starter", *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Model:
@@ -123,9 +121,12 @@ class Model:
     def _asked(self, source: Any, question: str | None) -> _Asked:
         started = time.perf_counter()
         messages, odd = conversation_of(source, question)
-        turns, media, warnings = turns_and_media(messages)
-        batch = self.family.prepare(turns, media)
-        return _Asked(batch, turns, media, [*odd, *warnings], time.perf_counter() - started)
+        if messages[-1].role == "assistant":
+            raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
+        spoken, warnings = spoken_of(messages)
+        batch = self.family.prepare(spoken)
+        asked = spoken[-1].text
+        return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
 
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
@@ -145,16 +146,22 @@ class Model:
             tuple(self.family.findings(one.batch, text)),
             usage,
             self.name,
-            one.turns[-1][0],
+            one.question,
             tuple(shown.item for shown in one.media),
             trace={"scene": getattr(one.batch, "scene_text", ""), "warnings": list(dict.fromkeys(warnings))},
             notice=self.notice,
         )
 
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
-        """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation."""
-        turns, media, _ = turns_and_media(conversation_of(conversation, question)[0])
-        return self.family.prepare(turns, media, **options)
+        """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation.
+
+        A conversation that ends with an answer is prepared for `loss`. `options` are the family's own.
+        """
+        return self.family.prepare(spoken_of(conversation_of(conversation, question)[0])[0], **options)
+
+    def loss(self, batch: Any, **options: Any) -> Tensor:
+        """The training loss of a prepared batch, a scalar with gradient."""
+        return self.family.loss(batch, **options)
 
     def logits(self, batch: Any) -> Tensor:
         """`[1, L, vocab]` float32 next-token logits of a prepared batch."""
@@ -170,7 +177,7 @@ class _Asked:
     """A request made ready: the family's batch and what it came from."""
 
     batch: Any
-    turns: list[Turn]
+    question: str
     media: list[Shown]
     warnings: list[str]
     prepare_s: float

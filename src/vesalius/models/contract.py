@@ -1,10 +1,11 @@
-"""What every model family offers to `inference`, and how media reach it."""
+"""What every model family offers to `inference`, and how conversations reach it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -13,20 +14,31 @@ from vesalius.models.parts.token_stream import Sampling
 from vesalius.study.items import Axis, Item
 from vesalius.study.windows import Window
 
-__all__ = ["Batch", "Family", "Shown", "Turn"]
-
-Turn = tuple[str, str | None]
-"""(question, answer); the last answer of a conversation is None."""
+__all__ = ["Batch", "Conversation", "Family", "Loading", "Quirks", "Shown", "Spoken", "media_of", "turns_of"]
 
 Batch = Mapping[str, Tensor]
 """What `prepare` returns: named tensors; a family may carry more beside them."""
+
+Quirks = Literal["published", "off"]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a checkpoint is loaded. `folder`: its directory (None: the family's own weights). `device`: "cpu", "cuda:0",
+    "auto". `dtype`: "float32", "bfloat16", "float16", "auto". `quirks`: the published behaviour or ours."""
+
+    folder: Path | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    quirks: Quirks = "published"
 
 
 @dataclass(frozen=True)
 class Shown:
     """One item of a conversation and how the caller wants it shown (None: the model's own choice).
 
-    `axis`, `num_slices`, `window`: volumes.  `fps`, `timestamps`: clips, seconds.
+    `axis`, `num_slices`, `window`: volumes.  `fps`, `timestamps`: clips, seconds.  `source`: what the caller gave (a
+    path, bytes, an array, an item), for families whose published code opens files in its own way.
     """
 
     item: Item
@@ -35,6 +47,43 @@ class Shown:
     window: Window | None = None
     fps: float | None = None
     timestamps: tuple[float, ...] | None = None
+    source: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One message: its text (special tokens already escaped) and media, in order. Tables have become text."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    parts: tuple[str | Shown, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by newlines."""
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+
+Conversation = Sequence[Spoken]
+
+
+def media_of(conversation: Conversation) -> list[Shown]:
+    """All media in order; a finding's `where.item` counts these."""
+    return [part for spoken in conversation for part in spoken.parts if isinstance(part, Shown)]
+
+
+def turns_of(conversation: Conversation) -> list[tuple[str, str | None]]:
+    """(question, answer) pairs, texts only; the last answer is None where the conversation waits for one."""
+    turns: list[tuple[str, str | None]] = []
+    question: list[str] = []
+    for spoken in conversation:
+        if spoken.role == "assistant":
+            turns.append(("\n".join(question), spoken.text))
+            question = []
+        else:
+            question += [part for part in spoken.parts if isinstance(part, str)]
+    if question:
+        turns.append(("\n".join(question), None))
+    return turns
 
 
 class Family(Protocol):
@@ -43,16 +92,21 @@ class Family(Protocol):
     name: str
     notice: str
 
-    def prepare(self, turns: Sequence[Turn], media: Sequence[Shown], **options: Any) -> Batch:
-        """The one processor: conversation → named tensors."""
+    def prepare(self, conversation: Conversation, **options: Any) -> Batch:
+        """The one processor: conversation → named tensors. A conversation that ends with an answer is for training:
+        labels are built from it. OptionError for an option the family does not have."""
         ...
 
     def logits(self, batch: Batch) -> Tensor:
-        """`[1, L, vocab]` float32 at every position."""
+        """`[1, L', vocab]` float32 at every position after splicing."""
         ...
 
     def trace(self, batch: Batch) -> dict[str, Tensor]:
         """Named intermediates."""
+        ...
+
+    def loss(self, batch: Batch, **options: Any) -> Tensor:
+        """The training loss of a batch, a scalar with gradient. OptionError where a family has none."""
         ...
 
     def say(self, batch: Batch, *, max_new_tokens: int, sampling: Sampling) -> Iterator[tuple[str, str | None]]:

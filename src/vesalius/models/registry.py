@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vesalius.errors import OptionError
-from vesalius.models.contract import Family
+from vesalius.errors import CheckpointError, OptionError
+from vesalius.models.contract import Family, Loading, Quirks
 
-__all__ = ["FAMILIES", "FamilyCard", "load_family"]
+__all__ = ["FAMILIES", "FamilyCard", "load_family", "recognise"]
 
 
 @dataclass(frozen=True)
 class FamilyCard:
-    """One line of `vesalius models`."""
+    """One line of `vesalius models`. `recognises`: whether a checkpoint's config.json is of this family; `load`: how it
+    is loaded. Both import what they need themselves."""
 
     name: str
     size: str
@@ -24,13 +27,18 @@ class FamilyCard:
     memory: str
     licence: str
     weights: str
-    load: Callable[[Path | None], Family]
+    recognises: Callable[[Mapping[str, Any]], bool]
+    load: Callable[[Loading], Family]
 
 
-def _starter(folder: Path | None) -> Family:
+def _starter(how: Loading) -> Family:
     from vesalius.models.starter.starter import WEIGHTS, Starter
 
-    return Starter.load(folder or WEIGHTS)
+    if how.device not in ("auto", "cpu"):
+        raise OptionError(f"device {how.device!r} is not available for the starter.", fix="Use auto or cpu.")
+    if how.dtype not in ("auto", "float32"):
+        raise OptionError(f"dtype {how.dtype!r} is not available for the starter.", fix="Use auto or float32.")
+    return Starter.load(how.folder or WEIGHTS)
 
 
 FAMILIES: dict[str, FamilyCard] = {
@@ -42,25 +50,44 @@ FAMILIES: dict[str, FamilyCard] = {
         "not measured yet",
         "Apache-2.0 (adapter); MIT and Apache-2.0 (base)",
         "in the package; base by `vesalius starter install`",
+        lambda config: "recipe_sha256" in config,
         _starter,
     ),
 }
+"""In the order they are asked whether a checkpoint is theirs."""
 
 
-def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks: str = "published") -> Family:
-    """Load by name or by a folder whose config.json names a known family. OptionError names what is known."""
-    if device not in ("auto", "cpu"):
-        raise OptionError(f"device {device!r} is not available for this model.", fix="Use auto or cpu.")
-    if dtype not in ("auto", "float32"):
-        raise OptionError(f"dtype {dtype!r} is not available for this model.", fix="Use auto or float32.")
+def recognise(folder: Path) -> FamilyCard:
+    """The family a checkpoint folder belongs to, by its config.json alone. CheckpointError when none knows it."""
+    path = folder / "config.json"
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise CheckpointError("the folder holds no config.json.", file=folder) from exc
+    except (OSError, ValueError) as exc:
+        raise CheckpointError("config.json cannot be read as JSON.", file=path) from exc
+    if not isinstance(config, dict):
+        raise CheckpointError("config.json is not a JSON object.", file=path)
+    for card in FAMILIES.values():
+        if card.recognises(config):
+            return card
+    raise CheckpointError(
+        f"no family knows a checkpoint of model_type {config.get('model_type')!r}.",
+        file=path,
+        fix=f"Known: {', '.join(FAMILIES)}.",
+    )
+
+
+def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Family:
+    """Load by name or by checkpoint folder. OptionError names what is known."""
     if quirks not in ("published", "off"):
         raise OptionError(f"quirks is {quirks!r}.", fix='Use "published" or "off".')
     card = FAMILIES.get(name)
     if card is not None:
-        return card.load(None)
+        return card.load(Loading(None, device, dtype, quirks))
     folder = Path(name)
-    if (folder / "config.json").is_file():
-        return FAMILIES["starter"].load(folder)
+    if folder.is_dir():
+        return recognise(folder).load(Loading(folder, device, dtype, quirks))
     near = difflib.get_close_matches(name, FAMILIES, 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(FAMILIES)}, or a checkpoint folder."
     raise OptionError(f"no model is called {name!r}.", fix=hint)

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import OptionError
 
-from .llama_decode import LlamaDecoder
 
-__all__ = ["FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
+__all__ = ["Decoder", "FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
 
 FinishReason = Literal["stop", "length", "repetition"]
 
 _MAX_PERIOD, _MIN_REPEATS, _MIN_TOKENS = 32, 4, 16
+
+
+class Decoder(Protocol):
+    """What `stream_tokens` drives: `LlamaDecoder` (torch alone) or `HfDecoder` (any transformers text model)."""
+
+    max_positions: int
+
+    def embed(self, ids_BL: Tensor) -> Tensor:
+        """Token embeddings [B, L, D]."""
+        ...
+
+    def start(self, batch: int = 1, capacity: int = 256, mask_BL: Tensor | None = None) -> Any:
+        """An empty state; `mask_BL` marks the real positions of a left-padded first read."""
+        ...
+
+    def read(self, embeds_BLD: Tensor, state: Any) -> Tensor:
+        """Read L more positions; hidden states [B, L, D] after the final norm."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits [..., V]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ class TokenStep:
 
 
 def stream_tokens(
-    decoder: LlamaDecoder,
+    decoder: Decoder,
     prompt_BLD: Tensor,
     *,
     mask_BL: Tensor | None = None,

@@ -14,7 +14,7 @@ from torch import Tensor
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Shown, Turn
+from vesalius.models.contract import Conversation, Shown, media_of, turns_of
 from vesalius.models.parts.token_stream import Sampling, stream_tokens
 from vesalius.models.starter.checkpoint import load_head, load_speech
 from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
@@ -93,14 +93,14 @@ class Starter:
             self._looks[number] = known = (shown, look_at(shown, number, self.eyes))
         return known[1]
 
-    def prepare(self, turns: Sequence[Turn], media: Sequence[Shown], **options: Any) -> Prepared:
-        """Look at the media, write the scene, build the prompt.
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Look at the media, write the scene, build the prompt. The starter takes no further `options`.
 
-        `turns`: (question, answer) pairs, the last answer None; texts already escaped.  The starter takes no further
-        `options`.  Raises OptionError for one, InputError for media without a picture, LimitError for a long prompt.
+        Raises OptionError for one, InputError for media without a picture, LimitError for a long prompt.
         """
         if options:
             raise OptionError(f"the starter's prepare has no option {sorted(options)[0]!r}.")
+        turns, media = turns_of(conversation), media_of(conversation)
         if not turns:
             raise InputError("the conversation has no question.")
         seen = scene_of([self.look(shown, n) for n, shown in enumerate(media)])
@@ -137,6 +137,11 @@ class Starter:
                 "vision_features": batch["visual_features"],
                 "projected_tokens": self.projector(batch["visual_features"]),
             }
+
+    def loss(self, batch: Any, **options: Any) -> Tensor:
+        """Not here: the starter runs without gradients and is trained by its recipe. Always OptionError."""
+        del batch, options
+        raise OptionError("the starter has no loss.", fix="Train it with `vesalius train recipes/starter.yaml`.")
 
     def say(
         self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling
