@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vesalius.errors import OptionError
 
-
 __all__ = ["Decoder", "FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
 
 FinishReason = Literal["stop", "length", "repetition"]
