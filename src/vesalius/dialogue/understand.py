@@ -1,6 +1,7 @@
 """A plain reading of a question: which task it sets, about which label and side, in which language.
 
-Used only to choose the procedure (return masks? compare two pictures?), never to answer.
+Used to choose the procedure (return masks? compare two pictures?) and to point a small model at what the question names
+(`dialogue.focus`), never to answer.
 """
 
 from __future__ import annotations
