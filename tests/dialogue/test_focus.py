@@ -29,6 +29,8 @@ KIDNEYS = Scene(
     (SeenGroup(1, "kidney", 1, "left", 78.0, None, 0.9), SeenGroup(2, "kidney", 1, "right", 70.0, None, 0.9)),
 )
 
+LUMP = Scene("ct", "axial", "chest", (SeenGroup(1, "mass", 1, "left", 42.0, None, 0.9),))
+
 
 @pytest.mark.parametrize(
     ("scene", "question", "line"),
@@ -40,6 +42,9 @@ KIDNEYS = Scene(
         (KIDNEYS, "Is there a kidney on the right?", "(present right kidney 1: [2] right 70 mm)"),
         (KIDNEYS, "Any stone on this MRI?", "(present not mr but ct stone 0: none)"),
         (KIDNEYS, "How old is the patient?", "(unknown)"),
+        (KIDNEYS, "Where is the tumour?", "(box tumour 0: none)"),
+        (LUMP, "Where is the tumour?", "(box mass 1: [1] left 42 mm)"),
+        (LUMP, "Is there a tumour?", "(present tumour 0: none)"),
         (None, "Where is the nodule?", "(box: no image)"),
     ],
 )

@@ -8,6 +8,7 @@ holds nothing that the scene text does not; a question whose words are not known
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vesalius.dialogue.scene_text import Scene, SceneSet, SeenGroup, write_change, write_group
 from vesalius.dialogue.understand import Asked, understand
@@ -37,10 +38,21 @@ def point_out(scene: Scene | SceneSet | None, question: str) -> str:
         return f"({' '.join(words)}: {'; '.join(write_change(c) for c in told) or 'none'}{_glossary(scene, asked)})"
     if asked.label is None:
         return f"({' '.join(words)}{_glossary(scene, asked)})"
-    groups = last.findings if asked.label == ABNORMALITY else last.of(asked.label)
+    asked = replace(asked, label=_meant(last, asked))
+    groups = last.findings if asked.label == ABNORMALITY else last.of(asked.label or "")
     groups = tuple(g for g in groups if asked.side is None or g.side == asked.side)
     words += [_name(asked.label, asked.lang), str(sum(g.count for g in groups))]
     return f"({' '.join(words)}: {_listed(groups, asked)})"
+
+
+def _meant(scene: Scene, asked: Asked) -> str | None:
+    """People ask where "the tumour" is in any scan; outside the head such a thing is known as a mass or a nodule.
+
+    Whether there is one, or how many, is answered by the word itself.
+    """
+    if asked.label != "tumour" or asked.task in ("present", "count") or scene.of("tumour"):
+        return asked.label
+    return next((label for label in ("mass", "nodule") if scene.of(label)), asked.label)
 
 
 def _premise(scene: Scene, asked: Asked) -> list[str]:
