@@ -81,6 +81,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "slices",
+            r"^(?!.*\b(plane|orientation|projection)\b).*"
             r"\b(which|what|list|name|give me|state|through|how many)\b.*\bslices?\b(?! (orientation|is this|in\b))",
         ),
         ("motion", r"\bmov(e|es|ed|ing|ement|ements)\b|\bmotion\b|\bstill\b|\bstatic\b"),
