@@ -3,7 +3,7 @@
 Whole processes, imports included, in alternating pairs on the same file (page cache warm):
   plain  nibabel get_fdata() in float64 → window the whole volume → Pillow RGB bicubic per slice → float patches
   fair   nibabel, int16, chosen slices only → the same steps
-  ours   vesalius.read → 32 slices → vesalius.vision.slices.model_ready
+  ours   vesalius.read → vesalius.vision.slices.volume_ready of 32 slices
   warm   ours with the voxel cache filled beforehand
 Gate: ours equals plain within 1 grey level.   Run: python benchmarks/read_volume.py --pairs 7
 """
@@ -51,11 +51,10 @@ def ours(path: str, cache: bool = False):
     """The same by Vesalius."""
     import vesalius
     from vesalius.study.windows import Window
-    from vesalius.vision.slices import model_ready
+    from vesalius.vision.slices import volume_ready
 
     volume = vesalius.read(path, modality="CT", cache=cache).volumes[0]
-    views = volume.slices(chosen(volume.num_slices()), window=Window(LOW, HIGH))
-    return model_ready(views, SIZE)
+    return volume_ready(volume, chosen(volume.num_slices()), SIZE, window=Window(LOW, HIGH))
 
 
 def chosen(count: int) -> list[int]:

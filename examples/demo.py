@@ -18,7 +18,7 @@ OUT = Path("out/demo")
 
 QUESTIONS = (
     ("chest CT with a tumour (NRRD)", "lung2", "Where is the tumour?"),
-    ("brain MRI with a tumour (NRRD)", "brain2", "Is there a tumour, and where?"),
+    ("brain MRI with a tumour (NRRD)", "brain2", "Outline the brain."),
     ("chest X-ray (DICOM)", "chest_xray", "Outline the lungs."),
     ("echocardiogram (DICOM cine)", "echo", "What kind of scan is this?"),
     ("brain MRI template (NIfTI)", "mni152", "Which body part is shown?"),

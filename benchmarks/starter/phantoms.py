@@ -75,14 +75,20 @@ def ask_all(model: Model, items: Sequence[Item], condition: str) -> Iterator[tup
         group = items[start : start + BATCH]
         shown: dict[tuple[int, int], Picture] = {}
         requests: list[tuple[Any, str | None]] = []
-        for n, item in enumerate(group):
-            other = items[(start + n + len(items) // 2) % len(items)].truth if condition == "shuffled" else item.truth
+        for item in group:
+            other = _another(item.truth, items) if condition == "shuffled" else item.truth
             key = (item.truth.seed, other.seed)
             if key not in shown:
                 pixels = np.full_like(item.truth.pixels, 128) if condition == "blank" else other.pixels
                 shown[key] = picture_of(item.truth, pixels)
             requests.append((shown[key], item.question.prompt))
         yield from zip(group, model.ask_batch(requests, batch_size=BATCH, max_new_tokens=200), strict=True)
+
+
+def _another(truth: Truth, items: Sequence[Item]) -> Truth:
+    """A phantom of another item, always the same one for the same phantom."""
+    others = [item.truth for item in items if item.truth.seed != truth.seed]
+    return random.Random(truth.seed).choice(others)
 
 
 def ask_tasks(
@@ -92,8 +98,10 @@ def ask_tasks(
     answered: defaultdict[str, list[tuple[Item, Answer]]] = defaultdict(list)
     reports = list(items.get("report", ()))
     others = [item for task, group in items.items() if task != "report" for item in group]
-    for pool in (sorted(others, key=lambda item: item.truth.seed), reports):
-        for item, answer in ask_all(model, pool, condition):
+    for pool in (others, reports):
+        # Alike numbers of objects make prompts of alike length, and little padding in a batch.
+        ordered = sorted(pool, key=lambda item: (len(item.truth.objects), item.truth.seed))
+        for item, answer in ask_all(model, ordered, condition):
             answered[item.question.task].append((item, answer))
     return dict(answered)
 

@@ -46,6 +46,7 @@ describe|None|Describe the image
 modality|None|What kind of scan is it?
 modality|None|Is this a CT or an MRI?
 plane|None|Which plane is this slice in?
+plane|None|Which plane is this slice?
 region|None|What body part is this?
 unknown|None|How old is the patient?
 unknown|None|What is the patient's name?

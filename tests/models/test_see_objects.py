@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vesalius.models.parts.see_objects import SeenMaps, find_objects
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import Sight
-from vesalius.models.starter.link import linked
+from vesalius.models.starter.link import linked, whole_organs
 from vesalius.models.starter.locate import Located, confidence_of, locate, source_mask
 from vesalius.vision.letterbox import fit_square
 
@@ -98,3 +100,28 @@ def test_objects_on_neighbouring_slices_are_linked_and_others_are_not():
     far.logits[:3, :3] = 6
     chains = linked([(3, [one]), (4, [other, far]), (7, [])])
     assert sorted([i for i, _ in chain] for chain in chains) == [[3, 4], [4]]
+
+
+def test_pieces_of_one_organ_are_joined_and_findings_are_not():
+    shape = located(224, 224)[0]
+
+    def piece(label: str, side: str | None, *indices: int) -> list[tuple[int, Located]]:
+        return [(i, replace(shape, label=label, side=side)) for i in indices]
+
+    chains = [
+        piece("lung", "left", 1, 2),
+        piece("spine", "midline", 6),
+        piece("lung", "right", 3),
+        piece("lung", "left", 7, 8),
+        piece("mass", None, 2),
+        piece("spine", "left", 2),
+        piece("mass", None, 9),
+    ]
+    joined = [(chain[0][1].label, chain[0][1].side, [i for i, _ in chain]) for chain in whole_organs(chains)]
+    assert joined == [
+        ("lung", "left", [1, 2, 7, 8]),
+        ("spine", "left", [2, 6]),
+        ("lung", "right", [3]),
+        ("mass", None, [2]),
+        ("mass", None, [9]),
+    ]

@@ -29,6 +29,8 @@ __all__ = [
     "group_objects",
     "position_of",
     "size_text",
+    "write_change",
+    "write_group",
     "write_scene",
 ]
 
@@ -307,8 +309,9 @@ def size_text(size_mm: float) -> str:
     return f"{size_mm:.0f} mm"
 
 
-def _write_group(group: SeenGroup) -> str:
-    words = [f"[{group.number}]", group.label]
+def write_group(group: SeenGroup, *, named: bool = True) -> str:
+    """`[1] polyp x2 up to 11 mm top`, or without the label's name."""
+    words = [f"[{group.number}]", *([group.label] if named else [])]
     if group.count > 1:
         words.append(f"x{group.count}")
     if group.side is not None:
@@ -334,7 +337,7 @@ def _write_one(scene: Scene) -> str:
     parts = [" ".join(head)]
     labels: list[str] = []
     for group in scene.groups:
-        parts.append(_write_group(group))
+        parts.append(write_group(group))
         labels.append(group.label)
     parts += [
         f"{label} x{scene.count(label)} in all"
@@ -348,7 +351,8 @@ def _write_one(scene: Scene) -> str:
     return " | ".join(parts)
 
 
-def _write_change(change: SeenChange) -> str:
+def write_change(change: SeenChange) -> str:
+    """`[1] [4] nodule left grown 5 mm to 9 mm`."""
     words = [f"[{n}]" for n in (change.before, change.after) if n is not None]
     words += [change.label, *([change.side] if change.side else []), change.change]
     if change.sizes_mm is not None and change.change in ("grown", "shrunk"):
@@ -368,5 +372,5 @@ def write_scene(scene: Scene | SceneSet | None) -> str:
         return "no image"
     lines = [f"image {k}: {_write_one(one)}" for k, one in enumerate(scene.scenes, 1)]
     if len(scene.scenes) > 1:
-        lines.append("changes: " + ("; ".join(_write_change(c) for c in scene.changes) or "none"))
+        lines.append("changes: " + ("; ".join(write_change(c) for c in scene.changes) or "none"))
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """A plain reading of a question: which task it sets, about which label and side, in which language.
 
-Used only to choose the procedure (return masks? compare two pictures?), never to answer.
+Used to choose the procedure (return masks? compare two pictures?) and to point a small model at what the question names
+(`dialogue.focus`), never to answer.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "slices",
+            r"^(?!.*\b(plane|orientation|projection)\b).*"
             r"\b(which|what|list|name|give me|state|through|how many)\b.*\bslices?\b(?! (orientation|is this|in\b))",
         ),
         ("motion", r"\bmov(e|es|ed|ing|ement|ements)\b|\bmotion\b|\bstill\b|\bstatic\b"),

@@ -12,9 +12,9 @@ Readers fill these classes with functions that decode on demand; nothing is deco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ __all__ = [
     "Item",
     "Origin",
     "Picture",
+    "PlaneStream",
     "SliceView",
     "Slide",
     "Study",
@@ -148,6 +149,15 @@ class SliceView:
         return apply_window(self.values, window or self.window)
 
 
+@runtime_checkable
+class PlaneStream(Protocol):
+    """A `VoxelSource` that can hand out planes while it decodes further ones."""
+
+    def each_plane(self, axis: int, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """(place in `indices`, plane `[a, b]`) of the planes that `planes` gives, in the order they are decoded."""
+        ...
+
+
 @dataclass(frozen=True)
 class Volume:
     """A 3D scan, canonical RAS+ `[X, Y, Z]`, decoded on demand.
@@ -189,24 +199,41 @@ class Volume:
         One window serves all of them: `window`, else the file's own, else the modality's default (for MR and others a
         percentile range over the decoded slices). Raises IndexError for an index outside `num_slices(axis)`.
         """
-        count, canonical = self.num_slices(axis), AXES[axis]
+        stored_axis, stored = self._stored(indices, axis)
+        shown = self.orientation.planes_to_display(self.source.planes(stored_axis, stored), AXES[axis])
+        chosen = window or self.window or default_window(self.origin.modality, shown)
+        return [self._slice(index, values, axis, chosen) for index, values in zip(indices, shown, strict=True)]
+
+    def each_slice(
+        self, indices: Sequence[int], axis: Axis = "axial", window: Window | None = None
+    ) -> Iterator[tuple[int, SliceView]]:
+        """What `slices` gives, one by one as they are decoded: (place in `indices`, slice).
+
+        Without a window of the caller or the file all are decoded first, for the window depends on their values.
+        """
+        chosen = window or self.window
+        if chosen is None or not isinstance(self.source, PlaneStream):
+            yield from enumerate(self.slices(indices, axis, window))
+            return
+        for place, plane in self.source.each_plane(*self._stored(indices, axis)):
+            (values,) = self.orientation.planes_to_display(plane[None], AXES[axis])
+            yield place, self._slice(indices[place], values, axis, chosen)
+
+    def _stored(self, indices: Sequence[int], axis: Axis) -> tuple[int, list[int]]:
+        """(stored axis, stored indices) of canonical slices."""
+        count = self.num_slices(axis)
         for index in indices:
             if not 0 <= index < count:
                 raise IndexError(f"slice {index} is outside 0..{count - 1} ({axis})")
-        stored_axis, flipped = self.orientation.stored_axis(canonical)
-        stored = [count - 1 - i for i in indices] if flipped else list(indices)
-        planes = self.source.planes(stored_axis, stored)
-        shown = self.orientation.planes_to_display(planes, canonical)
-        chosen = window or self.window or default_window(self.origin.modality, shown)
+        stored_axis, flipped = self.orientation.stored_axis(AXES[axis])
+        return stored_axis, [count - 1 - i for i in indices] if flipped else list(indices)
+
+    def _slice(self, index: int, values: Array, axis: Axis, window: Window) -> SliceView:
+        canonical = AXES[axis]
         across = [d for d in range(3) if d != canonical]
         spacing = (self.spacing_mm[across[0]], self.spacing_mm[across[1]])
-        views: list[SliceView] = []
-        for index, values in zip(indices, shown, strict=True):
-            to_voxel = display_to_voxel(self.shape, canonical, index)
-            views.append(
-                SliceView(axis, index, values, spacing, to_voxel, np.asarray(self.affine_ras @ to_voxel), chosen)
-            )
-        return views
+        to_voxel = display_to_voxel(self.shape, canonical, index)
+        return SliceView(axis, index, values, spacing, to_voxel, np.asarray(self.affine_ras @ to_voxel), window)
 
     def to_stored(self, canonical: Array) -> Array:
         """Put a canonical `[X, Y, Z]` array (a mask, say) back on the stored grid."""

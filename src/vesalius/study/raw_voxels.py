@@ -104,6 +104,14 @@ class RawVoxels:
         order = ((2, 1, 0), (1, 2, 0), (0, 2, 1))[axis]
         return self._in_units(taken).transpose(order)
 
+    def each_plane(self, axis: int, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """See `PlaneStream.each_plane`."""
+        if axis == 2 and self._mapped() is None:
+            for place, plane in self._arriving(list(indices)):
+                yield place, self._in_units(plane).T
+        else:
+            yield from enumerate(self.planes(axis, indices))
+
     def all(self) -> Array:
         """See `VoxelSource.all`."""
         size = self.layout.num_bytes // self.layout.components
@@ -155,26 +163,29 @@ class RawVoxels:
 
     def _streamed(self, axis: int, chosen: NDArray[np.intp]) -> Array:
         """Chosen planes of a compressed block: `[n, j, i]`, `[k, n, i]` or `[k, j, n]` for axis 2, 1, 0."""
-        layout = self.layout
-        ni, nj, nk = layout.shape
+        ni, nj, nk = self.layout.shape
         count = len(chosen)
-        taken = np.empty(((nk, nj, count), (nk, count, ni), (count, nj, ni))[axis], layout.dtype)
+        taken = np.empty(((nk, nj, count), (nk, count, ni), (count, nj, ni))[axis], self.layout.dtype)
+        if count:
+            for place, plane in self._arriving(chosen.tolist() if axis == 2 else range(nk)):
+                taken[place] = plane if axis == 2 else plane[chosen] if axis == 1 else plane[:, chosen]
+        return taken
+
+    def _arriving(self, chosen: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """(place in `chosen`, plane `[j, i]`) of the chosen k planes of a compressed block, in stored order."""
+        layout = self.layout
+        ni, nj, _ = layout.shape
         wanted: dict[int, list[int]] = {}
-        for place, k in enumerate(chosen.tolist() if axis == 2 else range(nk)):
+        for place, k in enumerate(chosen):
             wanted.setdefault(k, []).append(place)
         last = max(wanted, default=-1)
-        if last < 0 or count == 0:
-            return taken
-        for k, raw in enumerate(self.stored_planes()):
-            places = wanted.get(k)
-            if places is not None:
+        for k, raw in enumerate(self.stored_planes() if wanted else ()):
+            if k in wanted:
                 plane = np.frombuffer(raw, layout.dtype).reshape(nj, ni, layout.components)[..., layout.component]
-                part = plane if axis == 2 else plane[chosen] if axis == 1 else plane[:, chosen]
-                for place in places:
-                    taken[place] = part
+                for place in wanted[k]:
+                    yield place, plane
             if k == last:
                 break
-        return taken
 
     def _from_text(self) -> Array:
         """NRRD "ascii": numbers between white space."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import (
     ANATOMY,
     Scene,
@@ -79,7 +80,8 @@ def _row(
         made = questions_from_scene(scene, rng, _choose(LANGUAGES, rng), [task])
         question = rng.choice(made)
         turns.append((question.prompt, question.answer))
-    prompt = build_prompt(tokenizer, write_scene(scene), turns, len(tokens))
+    asked = [(f"{prompt}\n{point_out(scene, prompt)}", answer) for prompt, answer in turns]
+    prompt = build_prompt(tokenizer, write_scene(scene), asked, len(tokens))
     return {
         "ids": torch.tensor(prompt.ids),
         "labels": torch.tensor(prompt.labels),

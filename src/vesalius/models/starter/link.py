@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vesalius.dialogue.scene_text import ANATOMY
 from vesalius.models.starter.locate import Located
 
-__all__ = ["linked"]
+__all__ = ["linked", "whole_organs"]
+
+_PAIRED = frozenset({"lung", "kidney"})
 
 Chain = list[tuple[int, Located]]
 
@@ -53,6 +56,24 @@ def linked(seen: Sequence[tuple[int, Sequence[Located]]], *, max_gap: int | None
         still += [([(index, o)], position) for m, o in enumerate(free) if m not in taken_object]
         open_chains = still
     return closed + [chain for chain, _ in open_chains]
+
+
+def whole_organs(chains: Sequence[Chain]) -> list[Chain]:
+    """The same chains with the pieces of one organ joined: a body has one liver, and one lung on each side.
+
+    An organ may leave the slices and come back (a spine that curves, a heart cut twice), which ends a chain.
+    """
+    joined: dict[tuple[str, str | None], Chain] = {}
+    others: list[Chain] = []
+    for chain in chains:
+        label = chain[0][1].label
+        if label not in ANATOMY:
+            others.append(chain)
+            continue
+        sides = [o.side for _, o in chain if o.side is not None]
+        side = max(sorted(set(sides)), key=sides.count) if sides and label in _PAIRED else None
+        joined.setdefault((label, side), []).extend(chain)
+    return [sorted(chain, key=lambda link: link[0]) for chain in joined.values()] + others
 
 
 def _overlap(a: Located, b: Located) -> float:

@@ -15,7 +15,7 @@ from vesalius.findings.findings import Where
 from vesalius.findings.masks import longest_diameter
 from vesalius.models.contract import Shown
 from vesalius.models.starter.eyes import Eyes, Sight
-from vesalius.models.starter.link import linked
+from vesalius.models.starter.link import linked, whole_organs
 from vesalius.models.starter.locate import SIDELESS, Located, locate, source_mask
 from vesalius.study.items import Axis, Clip, Document, Item, Picture, SliceView, Slide, Table, Volume
 from vesalius.vision.letterbox import Fit, letterbox
@@ -173,7 +173,7 @@ def _volume(item: Volume, shown: Shown, number: int, eyes: Eyes) -> Look:
         glances = sorted(
             glances + _slices(item, shown, number, eyes, axis, closer, told), key=lambda g: g.where.slice_index or 0
         )
-    chains = linked([(g.where.slice_index or 0, g.objects) for g in glances])
+    chains = whole_organs(linked([(g.where.slice_index or 0, g.objects) for g in glances]))
     by_index = {g.where.slice_index: g for g in glances}
     thick = item.spacing_mm[{"sagittal": 0, "coronal": 1, "axial": 2}[axis]] >= 2.5
     objects = [_chained([(by_index[i], o) for i, o in chain]) for chain in chains if len(chain) > 1 or thick]

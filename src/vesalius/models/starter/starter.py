@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
@@ -108,7 +109,8 @@ class Starter:
         features = torch.zeros(0, self.config.features)
         if len(seen.looks) == 1 and len(seen.looks[0].glances) == 1:
             features = torch.from_numpy(seen.looks[0].glances[0].sight.tokens)
-        prompt = build_prompt(self.tokenizer, text, turns, len(features))
+        asked = [(f"{question}\n{point_out(seen.scene, question)}", said) for question, said in turns]
+        prompt = build_prompt(self.tokenizer, text, asked, len(features))
         if len(prompt.ids) >= self.language.max_positions:
             raise LimitError(
                 f"the prompt has {len(prompt.ids)} tokens; the starter reads {self.language.max_positions}.",
