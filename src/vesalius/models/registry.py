@@ -47,6 +47,12 @@ def _qwen_vl(how: Loading) -> Family:
     return QwenVl.load(how)
 
 
+def _citrusv(how: Loading) -> Family:
+    from vesalius.models.citrusv.citrusv import CitrusV
+
+    return CitrusV.load(how)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -80,6 +86,17 @@ FAMILIES: dict[str, FamilyCard] = {
         "the authors' checkpoint folder",
         lambda config: config.get("model_type") == "qwen2_5_vl",
         _qwen_vl,
+    ),
+    "citrusv": FamilyCard(
+        "citrusv",
+        "8.5 B",
+        "pictures, volumes as slices; several at once",
+        "masks, boxes; thinks aloud",
+        "17 GB in bfloat16",
+        "the authors' terms",
+        "the authors' checkpoint folder",
+        lambda config: config.get("model_type") == "citrus_v",
+        _citrusv,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""

@@ -1,4 +1,4 @@
-"""MedMO's boxes: `Fractures <box>[[156, 516, 231, 607], [240, 529, 296, 581]]</box>`, one line per label or in a row."""
+"""MedMO's boxes: `Fractures <box>[[156, 516, 231, 607], [240, 529, 296, 581]]</box>`, one line per label or several."""
 
 from __future__ import annotations
 

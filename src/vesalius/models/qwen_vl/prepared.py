@@ -64,8 +64,9 @@ class Prepared(Mapping[str, Tensor]):
 
     `input_ids`, `mm_token_type_ids`, `labels` `[1, L]`; `position_ids` `[3, 1, L]` (`[4, 1, L]` in a packed row, plain
     positions first); `pixel_values`, `image_grid_thw` and the same of videos where there are any.
-    `lengths`: of the samples in the row.  `sights`: what was seen, in order; `media`: the items it was seen of.  `text`: the prompt with one placeholder
-    per medium.  `said`: filled while an answer is made.
+    `lengths`: of the samples in the row.  `sights`: what was seen, in order; `media`: the items it was seen of.
+    `text`: the prompt with one placeholder per medium.  `said`: filled while an answer is made.
+    `plan`: what a family wants to remember of its options; `extra`: what it found beside the text.
     """
 
     tensors: dict[str, Tensor]
@@ -75,6 +76,7 @@ class Prepared(Mapping[str, Tensor]):
     lengths: tuple[int, ...] = ()
     stop_ids: tuple[int, ...] = ()
     said: Said = field(default_factory=Said)
+    plan: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property

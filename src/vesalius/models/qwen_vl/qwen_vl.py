@@ -12,7 +12,7 @@ from torch import Tensor
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
 from vesalius.models.contract import Conversation, Loading, media_of
-from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
+from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.mrope import mrope_positions
 from vesalius.models.parts.packed_rows import next_labels, packed_positions, token_losses
@@ -28,7 +28,7 @@ from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
 from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
 from vesalius.vision.patches import PatchRule
 
-__all__ = ["QwenVl", "QwenVlQuirks"]
+__all__ = ["QwenVl", "QwenVlQuirks", "traced"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class QwenVl:
 
     def __init__(self, config: VlConfig, network: VlNetwork, tokens: ChatTokens, quirks: QwenVlQuirks) -> None:
         self.config, self.network, self.tokens, self.quirks = config, network, tokens, quirks
-        self.name = "medmo / Qwen3-VL" if config.generation == "qwen3_vl" else "Qwen2.5-VL"
+        self.name = "medmo" if config.generation == "qwen3_vl" else "qwen2_5_vl"
+        self.templates: tuple[str, ...] = (config.generation,)
         tokens.check("<|image_pad|>", config.image_id, "image_token_id")
         tokens.check("<|video_pad|>", config.video_id, "video_token_id")
         self.stop_ids = tuple(dict.fromkeys((*config.eos_ids, tokens.id("<|im_end|>"), tokens.id("<|endoftext|>"))))
@@ -102,7 +103,10 @@ class QwenVl:
             raise OptionError("several conversations are packed into one row.", fix="Leave packed out.")
         if not conversations:
             raise InputError("there is no conversation to pack.")
-        samples = [self._sample(one, chosen) for one in conversations]
+        return self.joined([self._sample(one, chosen) for one in conversations])
+
+    def joined(self, samples: Sequence[Prepared]) -> Prepared:
+        """Prepared conversations as one row with four rows of positions."""
         tensors = {name: torch.cat([s[name] for s in samples], 1) for name in ("input_ids", "mm_token_type_ids")}
         tensors["labels"] = torch.cat([s.get("labels", torch.full_like(s["input_ids"], -100)) for s in samples], 1)
         tensors["position_ids"] = packed_positions([s["position_ids"] for s in samples])
@@ -113,8 +117,9 @@ class QwenVl:
         return Prepared({**tensors, **pixel_tensors(sights)}, tuple(sights), items, text, lengths, self.stop_ids)
 
     def _sample(self, conversation: Conversation, options: VlOptions) -> Prepared:
-        if options.template not in (None, self.config.generation):
-            raise OptionError(f"template {options.template!r} is not this checkpoint's.", fix=self.config.generation)
+        if options.template not in (None, *self.templates):
+            fix = f"Use {' or '.join(self.templates)}, or leave it out."
+            raise OptionError(f"template {options.template!r} is not this checkpoint's.", fix=fix)
         if not conversation:
             raise InputError("the conversation is empty.", fix="Add a user message.")
         shown = media_of(conversation)
@@ -125,7 +130,7 @@ class QwenVl:
         pieces = chat_pieces(
             conversation, [self.placeholders(sights) for sights in each], system=system, open_answer=opened
         )
-        tensors, text = self.encoded(pieces)
+        tensors, text = self.encoded(pieces, answered and not opened)
         sights = [sight for sights in each for sight in sights]
         if not answered:
             del tensors["labels"]
@@ -165,21 +170,25 @@ class QwenVl:
             tokens_per_second=self.config.tokens_per_second,
         )
 
-    def encoded(self, pieces: Pieces) -> tuple[dict[str, Tensor], str]:
-        """(ids, types, labels and positions as tensors, the prompt as text). LimitError past the context length."""
-        made = encode_pieces(pieces, self.tokens)
+    def encoded(self, pieces: Pieces, answered: bool) -> tuple[dict[str, Tensor], str]:
+        """(ids, types, labels and positions as tensors, the prompt as text); `answered`: the last piece of conversation
+        is an answer. LimitError past the context length."""
+        del answered
+        return self.tensors_of(encode_pieces(pieces, self.tokens)), render_pieces(pieces)
+
+    def tensors_of(self, made: Encoded) -> dict[str, Tensor]:
+        """An encoded prompt as tensors `[1, L]`. LimitError past the context length."""
         if len(made.ids) > self.config.max_positions:
             raise LimitError(
                 f"the conversation has {len(made.ids)} tokens, the model reads at most {self.config.max_positions}.",
                 fix="Show fewer or smaller pictures (max_pixels), or less text.",
             )
-        tensors = {
+        return {
             "input_ids": torch.tensor([made.ids]),
             "mm_token_type_ids": torch.tensor([made.types]),
             "labels": torch.tensor([made.labels]),
             "position_ids": mrope_positions(made.spans),
         }
-        return tensors, render_pieces(pieces)
 
     def _stops(self, options: VlOptions) -> tuple[int, ...]:
         given = options.eos_token_id
@@ -197,15 +206,18 @@ class QwenVl:
         """`vision_features` [N, D] after the merger, `deepstack_features.k` [N, D] (Qwen3-VL), `inputs_embeds`
         [1, L, D] with them spliced in, `last_hidden` [L, D] after the final norm, `position_ids`. Of a packed row also
         ids, types, labels, positions and `logits_last16` of sample k under `k.…`."""
-        return _traced(self.network, batch)
+        return traced(self.network, batch)
 
     def loss(self, batch: Mapping[str, Tensor], *, reduction: str = "mean", **options: Any) -> Tensor:
         """Cross entropy of what is learned: the mean over all learned tokens ("mean"), their "sum", or the sum of each
         sample of the row ("per_sample" `[S]`). Differentiable."""
         options_from(VlOptions, options)
-        wanted = next_labels(self.learned(batch), _lengths(batch))
-        hidden = self.network.hidden(batch)[0]
-        wanted = wanted.to(hidden.device)
+        self.learned(batch)
+        return self.spoken_loss(batch, self.network.hidden(batch)[0], reduction)
+
+    def spoken_loss(self, batch: Mapping[str, Tensor], hidden: Tensor, reduction: str = "mean") -> Tensor:
+        """The cross entropy given the row's hidden states `[L, D]`; see `loss`."""
+        wanted = next_labels(self.learned(batch), _lengths(batch)).to(hidden.device)
         losses = token_losses(hidden, self.network.head, wanted)
         if reduction == "per_sample":
             sample = torch.repeat_interleave(torch.arange(len(_lengths(batch))), torch.tensor(_lengths(batch)))
@@ -286,7 +298,8 @@ class QwenVl:
         return located(text, batch.sights, batch.media, thousandths=thousandths)
 
 
-def _traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's intermediates by name; see `QwenVl.trace`."""
     seen = network.see(batch)
     named = {"inputs_embeds": seen.embeds, "last_hidden": network.hidden(batch, seen)[0]}
     if seen.features is not None:
@@ -294,7 +307,8 @@ def _traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor
     named |= {f"deepstack_features.{number}": layer for number, layer in enumerate(seen.deep)}
     if len(_lengths(batch)) > 1:
         named |= _by_sample(network, batch, named["last_hidden"])
-    return {**named, "position_ids": batch["position_ids"]}
+    named |= {"position_ids": batch["position_ids"]}
+    return {name: value.detach() for name, value in named.items()}
 
 
 def _by_sample(network: VlNetwork, batch: Mapping[str, Tensor], hidden: Tensor) -> dict[str, Tensor]:
