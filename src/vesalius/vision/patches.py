@@ -117,27 +117,29 @@ def patches_of(
     rows, columns = high // rule.factor, wide // rule.factor
     steps = -(-len(frames) // temporal)
     out = np.empty((steps, rows, columns, merge, merge, 3, temporal, patch, patch), np.float32)
-    tables = _tables(rule, fused)
-    for number in range(steps * temporal):
-        if number >= len(frames):
-            out[number // temporal, ..., number % temporal, :, :] = out[
-                (len(frames) - 1) // temporal, ..., (len(frames) - 1) % temporal, :, :
-            ]
-            continue
-        cut_HWC = as_rgb(frames[number]).reshape(rows, merge, patch, columns, merge, patch, 3)
-        cut = cut_HWC.transpose(0, 3, 1, 4, 6, 2, 5)
-        for channel, table in enumerate(tables):
-            out[number // temporal, ..., channel, number % temporal, :, :] = table[cut[..., channel, :, :]]
+    # One row of tokens at a time stays in the processor's cache.
+    strip = np.empty((columns, merge, merge, 3, patch, patch), np.float32)
+    for number, frame in enumerate(frames):
+        cut = as_rgb(frame).reshape(rows, merge, patch, columns, merge, patch, 3).transpose(0, 3, 1, 4, 6, 2, 5)
+        last = number == len(frames) - 1
+        slots = range(number % temporal, temporal if last else number % temporal + 1)
+        for row in range(rows):
+            np.copyto(strip, cut[row])
+            _normalise(strip, rule, fused)
+            for slot in slots:
+                out[number // temporal, row, ..., slot, :, :] = strip
     grid = (steps, rows * merge, columns * merge)
     return out.reshape(math.prod(grid), -1), grid
 
 
-def _tables(rule: PatchRule, fused: bool) -> list[NDArray[np.float32]]:
-    """What each of the 256 values becomes, per channel, rounded where the published preprocessing rounds."""
+def _normalise(values: NDArray[np.float32], rule: PatchRule, fused: bool) -> None:
+    """In place, `[…, 3, p, p]`; divisions and their order are those of the published code, to the last bit."""
+    scale = np.float32(255)
+    mean = np.array(rule.mean, np.float32)[:, None, None]
+    std = np.array(rule.std, np.float32)[:, None, None]
     if fused:
-        values, scale = np.arange(256, dtype=np.float32), np.float32(255)
-        return [
-            (values - np.float32(m) * scale) / (np.float32(s) * scale) for m, s in zip(rule.mean, rule.std, strict=True)
-        ]
-    scaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
-    return [(scaled - np.float32(m)) / np.float32(s) for m, s in zip(rule.mean, rule.std, strict=True)]
+        mean, std = mean * scale, std * scale
+    else:
+        values /= scale
+    values -= mean
+    values /= std
