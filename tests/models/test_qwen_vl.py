@@ -287,6 +287,14 @@ def test_a_tied_head_needs_no_tensor_of_its_own(tmp_path: Path) -> None:
     assert torch.equal(model.family.model.lm_head.weight, tensors["model.embed_tokens.weight"])
 
 
+@pytest.mark.parametrize("name", ["qwen3vl_tiny", "qwen25vl_tiny"])
+def test_the_dtype_asked_for_overrules_the_one_stored(name: str) -> None:
+    half: Any = vesalius.load(str(FOLDER / name), device="cpu", dtype="bfloat16")
+    assert {parameter.dtype for parameter in half.family.model.parameters()} == {torch.bfloat16}
+    batch = half.prepare(user({"type": "image", "image": PICTURE}, "What?"))
+    assert largest(half.logits(batch), loaded(FOLDER / name).logits(batch)) < 0.3
+
+
 def test_a_picture_is_seen_alike_from_file_bytes_and_array(qwen25: Any) -> None:
     array = np.asarray(Image.open(PICTURE).convert("RGB"))
     ways: list[Any] = [PICTURE, Path(PICTURE).read_bytes(), array]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError
 from vesalius.models.citrusv.settings import SegSettings, language_config
-from vesalius.models.qwen_vl.network import build_network
+from vesalius.models.qwen_vl.network import build_network, without_dtypes
 from vesalius.models.weights import building
 
 __all__ = ["CitrusModel", "Decoded", "PictureFeatures", "ResidualProjector", "build_citrus"]
@@ -118,7 +118,8 @@ def build_citrus(raw: dict[str, Any], settings: SegSettings) -> CitrusModel:
     wide = int(mllm.lm_head.in_features)
     try:
         with building(), no_init_weights():
-            sam2: Any = Sam2Model(Sam2Config(**{k: v for k, v in settings.sam2.items() if k != "model_type"})).eval()
+            config = {name: value for name, value in without_dtypes(settings.sam2).items() if name != "model_type"}
+            sam2: Any = Sam2Model(Sam2Config(**config)).eval()
             narrow = int(sam2.hidden_dim)
             projector = (
                 ResidualProjector(wide, narrow)

@@ -18,7 +18,7 @@ from vesalius.models.parts.hf_decode import HfDecoder
 from vesalius.models.qwen_vl.config import Generation
 from vesalius.models.weights import building
 
-__all__ = ["Seen", "VlNetwork", "build_network", "default_dtype", "published_to_ours"]
+__all__ = ["Seen", "VlNetwork", "build_network", "default_dtype", "published_to_ours", "without_dtypes"]
 
 
 def build_network(raw: Mapping[str, Any], generation: Generation) -> Any:
@@ -34,13 +34,22 @@ def build_network(raw: Mapping[str, Any], generation: Generation) -> Any:
         "qwen2_5_vl": (transformers.Qwen2_5_VLConfig, transformers.Qwen2_5_VLForConditionalGeneration),
     }
     config_kind, model_kind = kinds[generation]
-    left = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
+    left = ("architectures", "model_type", "transformers_version")
     try:
-        config = config_kind(**{name: value for name, value in raw.items() if name not in left})
+        config = config_kind(**{name: value for name, value in without_dtypes(raw).items() if name not in left})
         with building(), no_init_weights():
             return model_kind(config).eval()
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as exc:
         raise CheckpointError(f"config.json describes no {generation} network ({type(exc).__name__}).") from exc
+
+
+def without_dtypes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without the dtypes it was stored in, nested ones too: they would overrule the dtype that is asked for."""
+    kept: dict[str, Any] = {}
+    for name, value in config.items():
+        if name not in ("dtype", "torch_dtype"):
+            kept[name] = without_dtypes(value) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType]
+    return kept
 
 
 @contextmanager
