@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,11 +44,11 @@ def build_network(raw: Mapping[str, Any], generation: Generation) -> Any:
 
 
 def without_dtypes(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without the dtypes it was stored in, nested ones too: they would overrule the dtype that is asked for."""
-    kept: dict[str, Any] = {}
-    for name, value in config.items():
-        if name not in ("dtype", "torch_dtype"):
-            kept[name] = without_dtypes(value) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType]
+    """A config without the dtypes it was stored in, nested ones too: they would overrule the dtype asked for."""
+    kept: dict[str, Any] = {name: value for name, value in config.items() if name not in ("dtype", "torch_dtype")}
+    for name, value in kept.items():
+        if isinstance(value, dict):
+            kept[name] = without_dtypes(cast(dict[str, Any], value))
     return kept
 
 
