@@ -57,7 +57,9 @@ class Answer:
             notice=self.notice or None,
         )
         usage = {name: getattr(self.usage, name) for name in Usage.__dataclass_fields__}
-        return {**document, "usage": usage, "trace": self.trace}
+        # What a family leaves in the trace as arrays (mask logits and the like) is for Python, not for a document.
+        trace = {name: value for name, value in self.trace.items() if not hasattr(value, "shape")}
+        return {**document, "usage": usage, "trace": trace}
 
     def save(self, folder: str | PathLike[str], *, formats: Sequence[Format] | None = None) -> list[Path]:
         """Write overlays, `findings.json`, masks and reports, as they fit; returns the files written.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,11 @@ class Model:
         """What the model says about itself; show it once."""
         return self.family.notice
 
+    @property
+    def _escape(self) -> bool:
+        """Special tokens in text are broken up, unless the family tells text and control tokens apart by itself."""
+        return not getattr(self.family, "raw_text", False)
+
     def ask(
         self,
         source: Any,
@@ -55,14 +60,18 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        **options: Any,
     ) -> Answer:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
+        `options`: the family's own, as `prepare` takes them.
         Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
         """
         last: Answer | None = None
-        for piece in self.stream(source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed):
+        for piece in self.stream(
+            source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, **options
+        ):
             if isinstance(piece, Answer):
                 last = piece
         if last is None:  # stream always ends with the Answer
@@ -77,13 +86,14 @@ class Model:
         temperature: float = 0.0,
         seed: int | None = None,
         batch_size: int = 8,
+        **options: Any,
     ) -> list[Answer]:
         """Answer several (source, question) pairs, in order, `batch_size` at a time; each as `ask` answers it."""
         _check_length(max_new_tokens)
         sampling = Sampling(temperature=temperature, seed=seed)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
-            asked = [self._asked(*request) for request in requests[first : first + batch_size]]
+            asked = [self._asked(*request, options) for request in requests[first : first + batch_size]]
             started = time.perf_counter()
             batches: list[Any] = [one.batch for one in asked]
             said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
@@ -100,11 +110,12 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        **options: Any,
     ) -> Iterator[str | Answer]:
         """As `ask`, piece by piece: text as it is made, and the Answer as the last item."""
         _check_length(max_new_tokens)
         started = time.perf_counter()
-        one = self._asked(source, question)
+        one = self._asked(source, question, options)
         pieces: list[str] = []
         first = 0.0
         tokens, finish = 0, "stop"
@@ -118,13 +129,13 @@ class Model:
                 yield text
         yield self._answer(one, "".join(pieces), tokens, finish, first, time.perf_counter() - started)
 
-    def _asked(self, source: Any, question: str | None) -> _Asked:
+    def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()
-        messages, odd = conversation_of(source, question)
+        messages, odd = conversation_of(source, question, escape=self._escape)
         if messages[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
         spoken, warnings = spoken_of(messages)
-        batch = self.family.prepare(spoken)
+        batch = self.family.prepare(spoken, **options)
         asked = spoken[-1].text
         return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
 
@@ -141,23 +152,40 @@ class Model:
             round(total_s, 4),
             finish,
         )
+        split: Any = getattr(self.family, "split_thinking", None)
+        thinking, answer = ("", text) if split is None else split(text)
         return Answer(
-            text,
+            answer,
             tuple(self.family.findings(one.batch, text)),
             usage,
             self.name,
             one.question,
             tuple(shown.item for shown in one.media),
-            trace={"scene": getattr(one.batch, "scene_text", ""), "warnings": list(dict.fromkeys(warnings))},
+            thinking=thinking,
+            trace={
+                "scene": getattr(one.batch, "scene_text", ""),
+                "warnings": list(dict.fromkeys(warnings)),
+                **getattr(one.batch, "told", {}),
+            },
             notice=self.notice,
         )
 
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
         """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation.
 
-        A conversation that ends with an answer is prepared for `loss`. `options` are the family's own.
+        A conversation that ends with an answer is prepared for `loss`. A list of conversations is prepared together
+        where the family can. `options` are the family's own.
         """
-        return self.family.prepare(spoken_of(conversation_of(conversation, question)[0])[0], **options)
+        if question is None and _are_conversations(conversation):
+            several: list[Any] = [
+                spoken_of(conversation_of(one, None, escape=self._escape)[0])[0] for one in conversation
+            ]
+            many: Any = getattr(self.family, "prepare_many", None)
+            if many is None:
+                raise OptionError(f"{self.name} prepares one conversation at a time.")
+            return many(several, **options)
+        messages, _ = conversation_of(conversation, question, escape=self._escape)
+        return self.family.prepare(spoken_of(messages)[0], **options)
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
         """The training loss of a prepared batch, a scalar with gradient."""
@@ -183,21 +211,25 @@ class _Asked:
     prepare_s: float
 
 
+def _are_conversations(given: Any) -> bool:
+    return isinstance(given, list | tuple) and bool(given) and all(isinstance(one, list | tuple) for one in given)  # pyright: ignore[reportUnknownVariableType]
+
+
 def _check_length(max_new_tokens: int) -> None:
     if not 1 <= max_new_tokens <= 8192:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, ...], list[str]]:
+def conversation_of(source: Any, question: str | None, *, escape: bool = True) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
-    Paths are read to learn what they are.
+    Paths are read to learn what they are. `escape`: neutralise special tokens in the text.
     """
     from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
     from vesalius.study.read import read
 
     if question is None:
-        return read_conversation(source), []
+        return read_conversation(source, escape=escape), []
     media: list[Item] = []
     warnings: list[str] = []
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
@@ -207,4 +239,4 @@ def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, .
             study = one if isinstance(one, Study) else read(one)
             media += study.items
             warnings += study.warnings
-    return from_question(media, question), warnings
+    return from_question(media, question, escape=escape), warnings

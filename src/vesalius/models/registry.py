@@ -41,6 +41,18 @@ def _starter(how: Loading) -> Family:
     return Starter.load(how.folder or WEIGHTS)
 
 
+def _qwen_vl(how: Loading) -> Family:
+    from vesalius.models.qwen_vl.qwen_vl import QwenVl
+
+    return QwenVl.load(how)
+
+
+def _citrusv(how: Loading) -> Family:
+    from vesalius.models.citrusv.citrusv import CitrusV
+
+    return CitrusV.load(how)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -52,6 +64,39 @@ FAMILIES: dict[str, FamilyCard] = {
         "in the package; base by `vesalius starter install`",
         lambda config: "recipe_sha256" in config,
         _starter,
+    ),
+    "medmo": FamilyCard(
+        "medmo",
+        "4 B, 8 B (MedMO); any Qwen3-VL",
+        "pictures, volumes as slices, clips with times; several at once",
+        "boxes, points",
+        "about 2 bytes a parameter in bfloat16",
+        "Apache-2.0",
+        "the authors' checkpoint folder",
+        lambda config: config.get("model_type") == "qwen3_vl",
+        _qwen_vl,
+    ),
+    "qwen2_5_vl": FamilyCard(
+        "qwen2_5_vl",
+        "3 B, 7 B, 32 B, 72 B",
+        "pictures, volumes as slices, clips; several at once",
+        "boxes, points",
+        "about 2 bytes a parameter in bfloat16",
+        "Apache-2.0 (3 B: research licence)",
+        "the authors' checkpoint folder",
+        lambda config: config.get("model_type") == "qwen2_5_vl",
+        _qwen_vl,
+    ),
+    "citrusv": FamilyCard(
+        "citrusv",
+        "8.5 B",
+        "pictures, volumes as slices; several at once",
+        "masks, boxes; thinks aloud",
+        "17 GB in bfloat16",
+        "the authors' terms",
+        "the authors' checkpoint folder",
+        lambda config: config.get("model_type") == "citrus_v",
+        _citrusv,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""

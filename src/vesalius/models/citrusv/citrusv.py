@@ -1,0 +1,276 @@
+"""Citrus-V: Qwen2.5-VL that says [SEG], a projector of the states read there, and SAM2 that draws their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vesalius.errors import InputError, OptionError, WeightsMissingError
+from vesalius.findings.findings import Finding
+from vesalius.findings.masks import encode_rle
+from vesalius.models.citrusv.masks import mask_losses, read_mask, sam_picture
+from vesalius.models.citrusv.module import CitrusModel, Decoded, PictureFeatures, build_citrus
+from vesalius.models.citrusv.names import OurTensors, home_of
+from vesalius.models.citrusv.plan import CitrusOptions, Plan, Sample, picture_for_sam, segmented_sights
+from vesalius.models.citrusv.prompt import ADDED, prompt_and_answer, with_pictures_placed, with_tokens
+from vesalius.models.citrusv.said import mask_findings, place_findings
+from vesalius.models.citrusv.settings import SegSettings, read_settings
+from vesalius.models.contract import Conversation, Loading
+from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
+from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.qwen_vl.config import VlConfig, read_config
+from vesalius.models.qwen_vl.network import VlNetwork, default_dtype
+from vesalius.models.qwen_vl.prepared import Prepared, options_from
+from vesalius.models.qwen_vl.prompt import Pieces
+from vesalius.models.qwen_vl.qwen_vl import QwenVl, QwenVlQuirks, traced
+from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+
+__all__ = ["CitrusQuirks", "CitrusV"]
+
+
+@dataclass(frozen=True)
+class CitrusQuirks(QwenVlQuirks):
+    """Behaviour of the published code that is a trap; `off()` corrects all of it.
+
+    Two more are off even by default, because they lose information and no weights depend on them. The published code
+    generates an answer with [SEG] a second time, 20 tokens at most, and throws away what the first pass said: never
+    copied. It feeds SAM2 the picture after it was shrunk for the language model: option `sam_image_from`.
+    """
+
+    typed_tokens: bool = True
+    """[SEG], <bbox> and </bbox> typed by anyone are tokens, so a [SEG] in a question asks for a mask; off: they are
+    text unless the model says them."""
+
+    @classmethod
+    def off(cls) -> CitrusQuirks:
+        """None of them."""
+        return cls(**{one.name: False for one in fields(cls)})
+
+
+class CitrusV(QwenVl):
+    """A loaded checkpoint. `whole` holds language model, projector and SAM2."""
+
+    skip_special = False
+
+    def __init__(
+        self, config: VlConfig, settings: SegSettings, whole: CitrusModel, tokens: ChatTokens, quirks: CitrusQuirks
+    ) -> None:
+        super().__init__(config, VlNetwork(whole.mllm, config.image_id, config.video_id), tokens, quirks)
+        self.name = "citrusv"
+        self.templates = ("citrus_v", "citrus_v_infer")
+        self.settings, self.whole, self.seg_quirks = settings, whole, quirks
+        tokens.check("[SEG]", settings.seg_id, "seg_token_idx")
+
+    @classmethod
+    def load(cls, how: Loading) -> CitrusV:
+        """Load a checkpoint folder; SAM2's memory tensors are left out. CheckpointError for files that contradict each
+        other (a wrong [SEG] id among them), WeightsMissingError without a folder."""
+        if how.folder is None:
+            raise WeightsMissingError("these weights are not in the package.", fix="Give the checkpoint's folder.")
+        raw = read_json(how.folder / "config.json")
+        config, settings = read_config(how.folder, raw, "qwen2_5_vl"), read_settings(how.folder, raw)
+        tokens = ChatTokens.load(how.folder, ADDED)
+        tokens.check("[SEG]", settings.seg_id, "seg_token_idx")
+        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
+            whole = build_citrus(raw, settings)
+        fill(whole, OurTensors(CheckpointTensors(how.folder)), lambda name: name, file=how.folder)
+        whole.to(chosen_device(how.device))
+        return cls(config, settings, whole, tokens, CitrusQuirks() if how.quirks == "published" else CitrusQuirks.off())
+
+    @property
+    def model(self) -> CitrusModel:
+        """The whole module; its parameters take gradients."""
+        return self.whole
+
+    def published_parameter(self, name: str) -> Tensor:
+        """The parameter a published tensor name lives in (a row table for those published in rows)."""
+        return dict(self.whole.state_dict(keep_vars=True))[home_of(name).names[0]]
+
+    # --- the one processor --------------------------------------------------------------------------------------------
+
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Named tensors of one conversation: those of Qwen2.5-VL, `prompt_input_ids` and `answer_ids`,
+        `sam_pixel_values` `[K, 3, S, S]` of what is segmented (one picture, or every slice of a volume), `gt_masks`
+        `[n, S/4, S/4]` uint8 where masks are given. See `CitrusOptions`."""
+        chosen = options_from(CitrusOptions, options)
+        edge = self.whole.picture_px
+        if chosen.sam_image_size not in (None, edge):
+            raise OptionError(f"sam_image_size is {chosen.sam_image_size}, this checkpoint's is {edge}.")
+        made = self._sample(with_pictures_placed(conversation), chosen)
+        segmented = segmented_sights(made, chosen.seg_image)
+        if segmented:
+            pictures = [picture_for_sam(sight, chosen.sam_image_from) for sight in segmented]
+            made.tensors["sam_pixel_values"] = torch.cat([sam_picture(picture, edge) for picture in pictures])
+        if chosen.masks is not None:
+            made.tensors["gt_masks"] = torch.stack([read_mask(mask, edge // 4) for mask in chosen.masks])
+        count = None if chosen.masks is None else len(chosen.masks)
+        made.plan = Plan(chosen, segmented, (Sample(len(segmented), count),))
+        return made
+
+    def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
+        """Several conversations packed into one row, for `loss`. `masks` holds a list for each conversation, None for
+        those that learn words alone; everything else is as in `prepare`."""
+        masks = options.pop("masks", None) or [None] * len(conversations)
+        if not conversations or len(masks) != len(conversations):
+            raise InputError(f"{len(masks)} lists of masks for {len(conversations)} conversations.")
+        samples = [self.prepare(one, masks=some, **options) for one, some in zip(conversations, masks, strict=True)]
+        made = self.joined(samples)
+        for name in ("sam_pixel_values", "gt_masks"):
+            given = [sample[name] for sample in samples if name in sample]
+            if given:
+                made.tensors[name] = torch.cat(given)
+        plans: list[Plan] = [sample.plan for sample in samples]
+        sights = [sight for plan in plans for sight in plan.segmented]
+        made.plan = Plan(plans[0].options, sights, tuple(one for plan in plans for one in plan.samples))
+        return made
+
+    def encoded(self, pieces: Pieces, answered: bool) -> tuple[dict[str, Tensor], str]:
+        """As Qwen2.5-VL's, with [SEG] as a token and the last answer tokenized on its own."""
+        pieces = with_tokens(pieces, typed=self.seg_quirks.typed_tokens)
+        prompt, answer = (encode_pieces(part, self.tokens) for part in prompt_and_answer(pieces, answered=answered))
+        tensors = self.tensors_of(prompt + answer)
+        tensors["prompt_input_ids"] = torch.tensor([prompt.ids])
+        if answered:
+            tensors["answer_ids"] = torch.tensor([answer.ids])
+        return tensors, render_pieces(pieces)
+
+    # --- computing ----------------------------------------------------------------------------------------------------
+
+    def seg_positions(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`[n]`: where the row has [SEG], its last position left out (nothing was read there yet when it is said)."""
+        return torch.nonzero(batch["input_ids"][0, :-1] == self.settings.seg_id)[:, 0]
+
+    @torch.no_grad()
+    def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What Qwen2.5-VL's `trace` gives, `seg_positions` [n] and, of the first picture segmented where there are
+        any: `seg_hidden` [n, D], `seg_projected` [n, d], `sam_feat_s0`, `sam_feat_s1`, `sam_image_embedding`,
+        `dense_pe`, `dense_prompt`, `sparse_prompt`, `low_res_multimasks` [n, 3, S/4, S/4], `ious`,
+        `object_score_logits`, `chosen_index`, `low_res_masks` [n, S/4, S/4], `masks` uint8."""
+        named = traced(self.network, batch)
+        named["seg_positions"] = positions = self.seg_positions(batch)
+        if not len(positions) or "sam_pixel_values" not in batch:
+            return named
+        states = named["last_hidden"][positions.to(self.network.device)]
+        features = self.features(batch)[0]
+        prompts = self.whole.seg_projector(states)
+        named |= {"seg_hidden": states, "seg_projected": prompts}
+        named |= _named(features, self.whole.decode(features, prompts))
+        return {name: value.detach() for name, value in named.items()}
+
+    def features(self, batch: Mapping[str, Tensor]) -> list[PictureFeatures]:
+        """SAM2's features of every picture that is segmented."""
+        return [self.whole.features(one[None].to(self.network.device)) for one in batch["sam_pixel_values"]]
+
+    def loss(self, batch: Mapping[str, Tensor], *, seg_grad_hook: float | None = None, **options: Any) -> Tensor:
+        """Cross entropy + weighted mask losses, a scalar with gradient; without masks the cross entropy alone.
+
+        `seg_grad_hook`: factor on the gradient of the projector's output (what the mask losses send to projector and
+        language model), None or 1 to leave it. Raises InputError when masks and [SEG] differ in number.
+        """
+        terms = self.loss_terms(batch, seg_grad_hook=seg_grad_hook, **options)
+        return torch.stack(list(terms.values())).sum()
+
+    def loss_terms(
+        self, batch: Mapping[str, Tensor], *, seg_grad_hook: float | None = None, **options: Any
+    ) -> dict[str, Tensor]:
+        """The loss by parts: `ce`, `bce_times_2` and `dice` as the config weighs them, for logs."""
+        options_from(CitrusOptions, options)
+        if seg_grad_hook is not None and not isinstance(seg_grad_hook, int | float):
+            raise OptionError(f"seg_grad_hook is {seg_grad_hook!r}.", fix="Give one factor, or None.")
+        self.learned(batch)
+        hidden = self.network.hidden(batch)[0]
+        terms = {"ce": self.spoken_loss(batch, hidden)}
+        drawn = self._drawn_samples(batch, hidden, seg_grad_hook)
+        if not drawn:
+            return terms
+        bce, dice = mask_losses(torch.cat(drawn), batch["gt_masks"].to(hidden.device), self.settings.dice_eps)
+        return {**terms, "bce_times_2": bce * self.settings.bce_weight, "dice": dice * self.settings.dice_weight}
+
+    def _drawn_samples(self, batch: Any, hidden: Tensor, seg_grad_hook: float | None) -> list[Tensor]:
+        """Mask logits `[n, S/4, S/4]` of every sample of the row that learns masks, in order."""
+        drawn: list[Tensor] = []
+        start = picture = 0
+        for length, sample in zip(batch.lengths, batch.plan.samples, strict=True):
+            ids = batch["input_ids"][:, start : start + length]
+            positions = self.seg_positions({"input_ids": ids}) + start
+            if sample.masks is not None:
+                if len(positions) != sample.masks or not sample.pictures:
+                    raise InputError(
+                        f"{sample.masks} masks for {len(positions)} [SEG] on {sample.pictures} pictures.",
+                        fix="Give one mask for each [SEG].",
+                    )
+                prompts = self.whole.seg_projector(hidden[positions.to(hidden.device)])
+                if seg_grad_hook is not None and prompts.requires_grad:
+                    prompts.register_hook(lambda gradient: gradient * seg_grad_hook)
+                pixels = batch["sam_pixel_values"][picture][None].to(hidden.device)
+                drawn.append(self.whole.decode(self.whole.features(pixels), prompts).masks)
+            start += length
+            picture += sample.pictures
+        return drawn
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    def keep(self, token: int) -> bool:
+        """States read at [SEG] are kept while answering."""
+        return token == self.settings.seg_id
+
+    @torch.inference_mode()
+    def findings(self, batch: Any, text: str) -> list[Finding]:
+        """One mask per [SEG] (an empty one is a mask; no [SEG], none), and the boxes the text names, all in original
+        pixels. Fills the batch's `told` with run lengths at SAM2's own size, scores and low-resolution logits."""
+        prepared: Prepared = batch
+        plan: Plan = prepared.plan
+        made = place_findings(text, prepared.sights, prepared.media, plan.options.seg_image)
+        states = self._states(prepared)
+        prepared.extra["num_seg"] = len(states)
+        if not len(states) or not plan.segmented:
+            return made
+        prompts = self.whole.seg_projector(states)
+        drawn = [self.whole.decode(features, prompts) for features in self.features(prepared)]
+        prepared.extra |= {"seg_positions": self._said_positions(prepared), **_told(drawn)}
+        nearest = plan.options.mask_resize == "nearest_256"
+        return made + mask_findings(text, plan.segmented, prepared.media, drawn, nearest=nearest)
+
+    def _said_positions(self, prepared: Prepared) -> list[int]:
+        """Where prompt and answer together have [SEG], the last position left out."""
+        ids = [*prepared["input_ids"][0].tolist(), *prepared.said.ids]
+        return [at for at, token in enumerate(ids[:-1]) if token == self.settings.seg_id]
+
+    def _states(self, prepared: Prepared) -> Tensor:
+        """States of every [SEG]: those of the prompt (read once more, they are rare), then those said."""
+        asked = self.seg_positions(prepared)
+        states = list(self.network.hidden(prepared)[0][asked.to(self.network.device)]) if len(asked) else []
+        states += prepared.said.states
+        return torch.stack(states) if states else torch.zeros(0, self.network.head.in_features)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def _named(features: PictureFeatures, decoded: Decoded) -> dict[str, Tensor]:
+    return {
+        "sam_feat_s0": features.s0,
+        "sam_feat_s1": features.s1,
+        "sam_image_embedding": features.embedding,
+        "dense_pe": decoded.dense_pe,
+        "dense_prompt": decoded.dense_prompt,
+        "sparse_prompt": decoded.sparse_prompt,
+        "low_res_multimasks": decoded.multimasks,
+        "ious": decoded.ious,
+        "object_score_logits": decoded.object_scores,
+        "chosen_index": decoded.chosen,
+        "low_res_masks": decoded.masks,
+        "masks": (decoded.masks > 0).to(torch.uint8),
+    }
+
+
+def _told(drawn: Sequence[Decoded]) -> dict[str, Any]:
+    return {
+        "seg_masks_rle": [encode_rle((mask > 0).cpu().numpy()) for one in drawn for mask in one.masks],
+        "low_res_masks": torch.cat([one.masks for one in drawn]),
+        "masks": torch.cat([one.masks > 0 for one in drawn]).to(torch.uint8),
+        "ious": [[round(v, 6) for v in row] for one in drawn for row in one.ious.tolist()],
+        "object_scores": [round(v[0], 6) for one in drawn for v in one.object_scores.tolist()],
+        "chosen_index": [v for one in drawn for v in one.chosen.tolist()],
+    }

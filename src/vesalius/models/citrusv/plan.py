@@ -1,0 +1,76 @@
+"""Options of Citrus-V's `prepare` and what a prepared row remembers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vesalius.errors import OptionError
+from vesalius.models.qwen_vl.prepared import Prepared, VlOptions
+from vesalius.models.qwen_vl.sights import Sight
+from vesalius.study.items import Volume
+
+__all__ = ["CitrusOptions", "Plan", "Sample", "picture_for_sam", "segmented_sights"]
+
+
+@dataclass(frozen=True)
+class CitrusOptions(VlOptions):
+    """As `VlOptions`, and: `sam_image_from`: "original" or "smart_resized" (the shrunk picture, as published).
+    `sam_image_size`, `sam_resample`: checked against the checkpoint.  `seg_image`: which picture the masks are of.
+    `mask_resize`: "bilinear" or "nearest_256" (as published).  `masks`: one per [SEG] of a training answer.
+    `seg_grad_hook`, `loss`: taken by `loss`."""
+
+    sam_image_from: str = "original"
+    sam_image_size: int | None = None
+    sam_resample: str = "lanczos"
+    seg_image: int = 0
+    mask_resize: str = "bilinear"
+    masks: Sequence[Any] | None = None
+    seg_grad_hook: Any = None
+    loss: str | None = None
+
+    def __post_init__(self) -> None:
+        """OptionError for a value that is not one of those named."""
+        for name, known in (
+            ("sam_image_from", ("original", "smart_resized")),
+            ("mask_resize", ("bilinear", "nearest_256")),
+            ("sam_resample", ("lanczos",)),
+        ):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name} is {getattr(self, name)!r}.", fix=f"Use {' or '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation of a row: how many pictures SAM2 gets for it, how many masks are learned (None: none given)."""
+
+    pictures: int
+    masks: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of a prepared conversation and the sights its masks are drawn on."""
+
+    options: CitrusOptions
+    segmented: list[Sight]
+    samples: tuple[Sample, ...]
+
+
+def segmented_sights(made: Prepared, number: int) -> list[Sight]:
+    """The sights masks are drawn on: one picture, or every shown slice of a volume."""
+    pictures = [sight for sight in made.sights if not sight.is_clip]
+    if not pictures:
+        return []
+    if not 0 <= number < len(pictures):
+        raise OptionError(f"seg_image is {number}, there are {len(pictures)} pictures.", fix="Count from 0.")
+    chosen = pictures[number]
+    if isinstance(made.media[chosen.where.item], Volume):
+        return [sight for sight in pictures if sight.where.item == chosen.where.item]
+    return [chosen]
+
+
+def picture_for_sam(sight: Sight, source: str) -> Any:
+    """`[H, W(, 3)]` uint8: the original picture, or what the language model saw."""
+    return sight.original if source == "original" else sight.shown

@@ -1,0 +1,109 @@
+"""What `prepare` makes of a conversation, and the options it takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from vesalius.errors import OptionError
+from vesalius.models.parts.speaking import Said
+from vesalius.models.qwen_vl.sights import Sight
+from vesalius.study.items import Item
+
+__all__ = ["Prepared", "VlOptions", "options_from", "pixel_tensors"]
+
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True)
+class VlOptions:
+    """Options of `prepare`.
+
+    `min_pixels`, `max_pixels`: bounds on a picture's area after fitting.  `do_sample_frames`: choose frames of clips by
+    rate.  `crop_frames_to`: (height, width) of the top-left corner kept of frames.  `add_generation_prompt`: end with
+    the start of an answer (None: if the conversation waits for one).  `template`: checked against the checkpoint.
+    `system`: the system message of a conversation without one.  `packed`: several conversations in one row.
+    `labels`: a description; answers and their end tokens are always what is learned.  `do_sample`, `max_new_tokens`,
+    `eos_token_id`: generation settings that `ask` takes; accepted, so that one set of options serves both.
+    """
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    do_sample_frames: bool | None = None
+    crop_frames_to: Sequence[int] | None = None
+    add_generation_prompt: bool | None = None
+    template: str | None = None
+    system: str | None = None
+    packed: bool | None = None
+    labels: str | None = None
+    max_new_tokens: int | None = None
+    do_sample: bool | None = None
+    eos_token_id: int | Sequence[int] | None = None
+
+
+def options_from(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+    """The options as a dataclass. OptionError for a name it does not have, with the nearest one."""
+    known = [one.name for one in fields(kind)]  # pyright: ignore[reportArgumentType]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise OptionError(
+                f"prepare has no option {name!r}.", fix=f"Did you mean {near[0]}?" if near else f"Use {known}."
+            )
+    return kind(**given)
+
+
+@dataclass
+class Prepared(Mapping[str, Tensor]):
+    """Named tensors and what they were made from.
+
+    `input_ids`, `mm_token_type_ids`, `labels` `[1, L]`; `position_ids` `[3, 1, L]` (`[4, 1, L]` in a packed row, plain
+    positions first); `pixel_values`, `image_grid_thw` and the same of videos where there are any.
+    `lengths`: of the samples in the row.  `sights`: what was seen, in order; `media`: the items it was seen of.
+    `text`: the prompt with one placeholder per medium.  `said`: filled while an answer is made.
+    `plan`: what a family wants to remember of its options; `extra`: what it found beside the text.
+    """
+
+    tensors: dict[str, Tensor]
+    sights: tuple[Sight, ...] = ()
+    media: tuple[Item, ...] = ()
+    text: str = ""
+    lengths: tuple[int, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    said: Said = field(default_factory=Said)
+    plan: Any = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the answer's trace says beyond its text."""
+        new = self.said.ids
+        sizes = [list(sight.fitted) for sight in self.sights]
+        return {"new_tokens": list(new), "processed_sizes_wh": sizes, **self.extra}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+def pixel_tensors(sights: Sequence[Sight]) -> dict[str, Tensor]:
+    """Patches and grids of pictures and of clips, by the names the networks take; absent where there are none."""
+    made: dict[str, Tensor] = {}
+    for name, grid, chosen in (
+        ("pixel_values", "image_grid_thw", [s for s in sights if not s.is_clip]),
+        ("pixel_values_videos", "video_grid_thw", [s for s in sights if s.is_clip]),
+    ):
+        if chosen:
+            made[name] = torch.cat([torch.from_numpy(sight.patches) for sight in chosen])
+            made[grid] = torch.tensor([sight.grid for sight in chosen])
+    return made

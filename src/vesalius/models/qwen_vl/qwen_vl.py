@@ -1,0 +1,344 @@
+"""Qwen2.5-VL and Qwen3-VL (MedMO is an unchanged Qwen3-VL): one family, the network being transformers' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
+from vesalius.findings.findings import Finding
+from vesalius.models.contract import Conversation, Loading, media_of
+from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pieces
+from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.parts.mrope import mrope_positions
+from vesalius.models.parts.packed_rows import next_labels, packed_positions, token_losses
+from vesalius.models.parts.speaking import Said, pad_left, speak, speak_together
+from vesalius.models.parts.thinking import split_thinking
+from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
+from vesalius.models.qwen_vl.located import located
+from vesalius.models.qwen_vl.network import Seen, VlNetwork, build_network, default_dtype, published_to_ours
+from vesalius.models.qwen_vl.prepared import Prepared, VlOptions, options_from, pixel_tensors
+from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
+from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
+from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+from vesalius.vision.patches import PatchRule
+
+__all__ = ["QwenVl", "QwenVlQuirks", "traced"]
+
+
+@dataclass(frozen=True)
+class QwenVlQuirks:
+    """Behaviour of the published code that is a trap; `off()` corrects all of it."""
+
+    assumed_fps: bool = True
+    """Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."""
+    endless: bool = True
+    """An answer that repeats itself goes on to the token limit; off: it is ended there (finish "repetition")."""
+
+    @classmethod
+    def off(cls) -> QwenVlQuirks:
+        """None of them."""
+        return cls(**{one.name: False for one in fields(cls)})
+
+
+class QwenVl:
+    """A loaded checkpoint. Text of a conversation is never taken for control tokens (`raw_text`)."""
+
+    name = "qwen_vl"
+    notice = ""
+    raw_text = True
+
+    def __init__(self, config: VlConfig, network: VlNetwork, tokens: ChatTokens, quirks: QwenVlQuirks) -> None:
+        self.config, self.network, self.tokens, self.quirks = config, network, tokens, quirks
+        self.name = "medmo" if config.generation == "qwen3_vl" else "qwen2_5_vl"
+        self.templates: tuple[str, ...] = (config.generation,)
+        tokens.check("<|image_pad|>", config.image_id, "image_token_id")
+        tokens.check("<|video_pad|>", config.video_id, "video_token_id")
+        self.stop_ids = tuple(dict.fromkeys((*config.eos_ids, tokens.id("<|im_end|>"), tokens.id("<|endoftext|>"))))
+
+    @classmethod
+    def load(cls, how: Loading) -> QwenVl:
+        """Load a checkpoint folder. CheckpointError for files that contradict each other, WeightsMissingError without
+        a folder: these weights are not part of the package."""
+        if how.folder is None:
+            raise WeightsMissingError("these weights are not in the package.", fix="Give the checkpoint's folder.")
+        raw = read_json(how.folder / "config.json")
+        generation = generation_of(raw)
+        if generation is None:
+            raise CheckpointError(f"model_type {raw.get('model_type')!r} is no Qwen-VL.", file=how.folder)
+        config = read_config(how.folder, raw, generation)
+        tokens = ChatTokens.load(how.folder)
+        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
+            model = build_network(raw, generation)
+        tied = config.tied
+        lone = ("lm_head.weight",) if tied else ()
+        fill(model, CheckpointTensors(how.folder), published_to_ours, tied=lone, file=how.folder)
+        if tied:
+            model.lm_head.weight = model.model.language_model.embed_tokens.weight
+        model.to(chosen_device(how.device))
+        network = VlNetwork(model, config.image_id, config.video_id)
+        quirks = QwenVlQuirks() if how.quirks == "published" else QwenVlQuirks.off()
+        return cls(config, network, tokens, quirks)
+
+    @property
+    def model(self) -> Any:
+        """The transformers module; its parameters take gradients."""
+        return self.network.model
+
+    # --- the one processor --------------------------------------------------------------------------------------------
+
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Named tensors of one conversation; see `Prepared` for what they are and `VlOptions` for the options."""
+        return self._sample(conversation, options_from(VlOptions, options))
+
+    def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
+        """Several conversations packed into one row, for `loss`: nothing is padded and nothing leaks between them."""
+        chosen = options_from(VlOptions, options)
+        if chosen.packed is False:
+            raise OptionError("several conversations are packed into one row.", fix="Leave packed out.")
+        if not conversations:
+            raise InputError("there is no conversation to pack.")
+        return self.joined([self._sample(one, chosen) for one in conversations])
+
+    def joined(self, samples: Sequence[Prepared]) -> Prepared:
+        """Prepared conversations as one row with four rows of positions."""
+        tensors = {name: torch.cat([s[name] for s in samples], 1) for name in ("input_ids", "mm_token_type_ids")}
+        tensors["labels"] = torch.cat([s.get("labels", torch.full_like(s["input_ids"], -100)) for s in samples], 1)
+        tensors["position_ids"] = packed_positions([s["position_ids"] for s in samples])
+        sights = [sight for sample in samples for sight in sample.sights]
+        items = tuple(item for sample in samples for item in sample.media)
+        lengths = tuple(sample["input_ids"].shape[1] for sample in samples)
+        text = "".join(sample.text for sample in samples)
+        return Prepared({**tensors, **pixel_tensors(sights)}, tuple(sights), items, text, lengths, self.stop_ids)
+
+    def _sample(self, conversation: Conversation, options: VlOptions) -> Prepared:
+        if options.template not in (None, *self.templates):
+            fix = f"Use {' or '.join(self.templates)}, or leave it out."
+            raise OptionError(f"template {options.template!r} is not this checkpoint's.", fix=fix)
+        if not conversation:
+            raise InputError("the conversation is empty.", fix="Add a user message.")
+        shown = media_of(conversation)
+        each = [self.look(one, number, options) for number, one in enumerate(shown)]
+        answered = conversation[-1].role == "assistant"
+        opened = not answered if options.add_generation_prompt is None else options.add_generation_prompt
+        system = self.config.system if options.system is None else options.system
+        pieces = chat_pieces(
+            conversation, [self.placeholders(sights) for sights in each], system=system, open_answer=opened
+        )
+        tensors, text = self.encoded(pieces, answered and not opened)
+        sights = [sight for sights in each for sight in sights]
+        if not answered:
+            del tensors["labels"]
+        tensors |= pixel_tensors(sights)
+        if self.config.generation == "qwen2_5_vl" and "video_grid_thw" in tensors:
+            seconds = [self.rule.temporal / sight.fps for sight in sights if sight.is_clip]
+            tensors["second_per_grid_ts"] = torch.tensor(seconds, dtype=torch.float32)
+        length = tensors["input_ids"].shape[1]
+        items = tuple(one.item for one in shown)
+        return Prepared(tensors, tuple(sights), items, text, (length,), self._stops(options))
+
+    def look(self, shown: Any, number: int, options: VlOptions) -> list[Sight]:
+        """The sights of one item under the options."""
+        from dataclasses import replace
+
+        rules = self.config.media
+        least, most = rules.picture_px
+        bounds = (options.min_pixels or least, options.max_pixels or most)
+        assumed = {"qwen3_vl": 24.0, "qwen2_5_vl": 2.0}[self.config.generation] if self.quirks.assumed_fps else None
+        crop = None if options.crop_frames_to is None else _pair(options.crop_frames_to)
+        return sights_of(
+            shown, number, replace(rules, picture_px=bounds), ClipRule(options.do_sample_frames, crop, assumed)
+        )
+
+    @property
+    def rule(self) -> PatchRule:
+        """How pictures are cut."""
+        return self.config.media.patches
+
+    def placeholders(self, sights: Sequence[Sight]) -> Pieces:
+        """The prompt pieces of one item."""
+        return media_pieces(
+            sights,
+            generation=self.config.generation,
+            merge=self.rule.merge,
+            temporal=self.rule.temporal,
+            tokens_per_second=self.config.tokens_per_second,
+        )
+
+    def encoded(self, pieces: Pieces, answered: bool) -> tuple[dict[str, Tensor], str]:
+        """(ids, types, labels and positions as tensors, the prompt as text); `answered`: the last piece of conversation
+        is an answer. LimitError past the context length."""
+        del answered
+        return self.tensors_of(encode_pieces(pieces, self.tokens)), render_pieces(pieces)
+
+    def tensors_of(self, made: Encoded) -> dict[str, Tensor]:
+        """An encoded prompt as tensors `[1, L]`. LimitError past the context length."""
+        if len(made.ids) > self.config.max_positions:
+            raise LimitError(
+                f"the conversation has {len(made.ids)} tokens, the model reads at most {self.config.max_positions}.",
+                fix="Show fewer or smaller pictures (max_pixels), or less text.",
+            )
+        return {
+            "input_ids": torch.tensor([made.ids]),
+            "mm_token_type_ids": torch.tensor([made.types]),
+            "labels": torch.tensor([made.labels]),
+            "position_ids": mrope_positions(made.spans),
+        }
+
+    def _stops(self, options: VlOptions) -> tuple[int, ...]:
+        given = options.eos_token_id
+        return self.stop_ids if given is None else (given,) if isinstance(given, int) else tuple(given)
+
+    # --- computing ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`[1, L, vocab]` float32 at every position."""
+        return self.network.head(self.network.hidden(batch)).float()
+
+    @torch.no_grad()
+    def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`vision_features` [N, D] after the merger, `deepstack_features.k` [N, D] (Qwen3-VL), `inputs_embeds`
+        [1, L, D] with them spliced in, `last_hidden` [L, D] after the final norm, `position_ids`. Of a packed row also
+        ids, types, labels, positions and `logits_last16` of sample k under `k.…`."""
+        return traced(self.network, batch)
+
+    def loss(self, batch: Mapping[str, Tensor], *, reduction: str = "mean", **options: Any) -> Tensor:
+        """Cross entropy of what is learned: the mean over all learned tokens ("mean"), their "sum", or the sum of each
+        sample of the row ("per_sample" `[S]`). Differentiable."""
+        options_from(VlOptions, options)
+        self.learned(batch)
+        return self.spoken_loss(batch, self.network.hidden(batch)[0], reduction)
+
+    def spoken_loss(self, batch: Mapping[str, Tensor], hidden: Tensor, reduction: str = "mean") -> Tensor:
+        """The cross entropy given the row's hidden states `[L, D]`; see `loss`."""
+        wanted = next_labels(self.learned(batch), _lengths(batch)).to(hidden.device)
+        losses = token_losses(hidden, self.network.head, wanted)
+        if reduction == "per_sample":
+            sample = torch.repeat_interleave(torch.arange(len(_lengths(batch))), torch.tensor(_lengths(batch)))
+            at = sample.to(hidden.device)[wanted != -100]
+            return torch.zeros(len(_lengths(batch)), device=hidden.device).index_add(0, at, losses)
+        if reduction not in ("mean", "sum"):
+            raise OptionError(f"reduction is {reduction!r}.", fix="Use mean, sum or per_sample.")
+        return losses.mean() if reduction == "mean" else losses.sum()
+
+    @staticmethod
+    def learned(batch: Mapping[str, Tensor]) -> Tensor:
+        """The labels. InputError for a batch without an answer to learn."""
+        labels = batch.get("labels")
+        if labels is None or not bool((labels != -100).any()):
+            raise InputError("the batch has no answer to learn.", fix="End the conversation with an answer.")
+        return labels
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    def say(self, batch: Any, *, max_new_tokens: int, sampling: Sampling) -> Iterator[tuple[str, str | None]]:
+        """(new text, finish reason or None) as it is made."""
+        with torch.inference_mode():
+            seen = self.network.see(batch)
+        batch.said = Said()
+        yield from speak(
+            self.network.decoder(batch["position_ids"], seen.first, self.config.max_positions),
+            seen.embeds,
+            self.tokens,
+            batch.said,
+            stop_ids=batch.stop_ids,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+            guard=not self.quirks.endless,
+            skip_special=self.skip_special,
+            keep=self.keep,
+        )
+
+    skip_special = True
+
+    def keep(self, token: int) -> bool:
+        """Whether the state read at an answer's token is kept. Here none is."""
+        del token
+        return False
+
+    def say_batch(
+        self, batches: Sequence[Any], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[tuple[str, str, int]]:
+        """(text, finish reason, new tokens) of each, equal to `say` one by one."""
+        with torch.inference_mode():
+            seen = [self.network.see(batch) for batch in batches]
+        embeds, mask = pad_left([one.embeds[0] for one in seen])
+        positions = pad_left([batch["position_ids"][:, 0].T for batch in batches])[0].permute(2, 0, 1)
+        decoder = self.network.decoder(positions, _together(seen), self.config.max_positions)
+        for batch in batches:
+            batch.said = Said()
+        speak_together(
+            decoder,
+            embeds,
+            mask,
+            [batch.said for batch in batches],
+            stop_ids=batches[0].stop_ids,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+            guard=not self.quirks.endless,
+            keep=self.keep,
+        )
+        said = [batch.said for batch in batches]
+        return [(one.text(self.tokens, self.skip_special), one.reason or "length", len(one.ids)) for one in said]
+
+    def split_thinking(self, text: str) -> tuple[str, str]:
+        """(thinking, answer)."""
+        return split_thinking(text)
+
+    def findings(self, batch: Any, text: str) -> list[Finding]:
+        """Boxes and points the answer names, in original pixels. Qwen3-VL speaks in thousandths of the picture,
+        Qwen2.5-VL in pixels of the picture as it was fitted."""
+        thousandths = self.config.generation == "qwen3_vl"
+        return located(text, batch.sights, batch.media, thousandths=thousandths)
+
+
+def traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's intermediates by name; see `QwenVl.trace`."""
+    seen = network.see(batch)
+    named = {"inputs_embeds": seen.embeds, "last_hidden": network.hidden(batch, seen)[0]}
+    if seen.features is not None:
+        named["vision_features"] = seen.features
+    named |= {f"deepstack_features.{number}": layer for number, layer in enumerate(seen.deep)}
+    if len(_lengths(batch)) > 1:
+        named |= _by_sample(network, batch, named["last_hidden"])
+    named |= {"position_ids": batch["position_ids"]}
+    return {name: value.detach() for name, value in named.items()}
+
+
+def _by_sample(network: VlNetwork, batch: Mapping[str, Tensor], hidden: Tensor) -> dict[str, Tensor]:
+    """The parts of a packed row under `<number of the sample>.<name>`."""
+    named: dict[str, Tensor] = {}
+    first = 0
+    for number, length in enumerate(_lengths(batch)):
+        part = slice(first, first + length)
+        for name in ("input_ids", "mm_token_type_ids", "labels"):
+            named[f"{number}.{name}"] = batch[name][:, part]
+        named[f"{number}.position_ids"] = batch["position_ids"][1:, :, part]
+        named[f"{number}.logits_last16"] = network.head(hidden[part][-16:]).float()
+        first += length
+    return named
+
+
+def _together(seen: Sequence[Seen]) -> dict[str, Any]:
+    """First-read keywords of several prompts, padded on the left as their embeddings are."""
+    if not any(one.deep for one in seen):
+        return {}
+    layers = max(len(one.deep) for one in seen)
+    deep = [torch.cat([one.deep[layer] for one in seen if one.deep]) for layer in range(layers)]
+    return {"visual_pos_masks": pad_left([one.mask[0] for one in seen])[0], "deepstack_visual_embeds": deep}
+
+
+def _lengths(batch: Mapping[str, Tensor]) -> tuple[int, ...]:
+    return getattr(batch, "lengths", ()) or (batch["input_ids"].shape[1],)
+
+
+def _pair(given: Sequence[int]) -> tuple[int, int]:
+    if len(given) != 2 or min(given) < 1:
+        raise OptionError(f"crop_frames_to is {list(given)}.", fix="Give [height, width].")
+    return int(given[0]), int(given[1])
