@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
-from vesalius.errors import InputError, OptionError
+from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
-from vesalius.inference.media import spoken_of
-from vesalius.models.contract import Family, Quirks, Shown, media_of
+from vesalius.inference.media import read_raw, spoken_of
+from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.registry import load_family
 from vesalius.study import late_warnings
-from vesalius.study.items import Volume
+from vesalius.study.items import Study, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,14 +55,17 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        **options: Any,
     ) -> Answer:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
-        Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
+        `options`: the family's own for `prepare`.  Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
         """
         last: Answer | None = None
-        for piece in self.stream(source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed):
+        for piece in self.stream(
+            source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, **options
+        ):
             if isinstance(piece, Answer):
                 last = piece
         if last is None:  # stream always ends with the Answer
@@ -71,19 +74,24 @@ class Model:
 
     def ask_batch(
         self,
-        requests: Sequence[tuple[Any, str | None]],
+        requests: Sequence[Any],
         *,
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
         batch_size: int = 8,
+        **options: Any,
     ) -> list[Answer]:
-        """Answer several (source, question) pairs, in order, `batch_size` at a time; each as `ask` answers it."""
+        """Answer several (source, question) pairs or conversations (lists of messages), in order, `batch_size` at a
+        time; each as `ask` answers it."""
         _check_length(max_new_tokens)
         sampling = Sampling(temperature=temperature, seed=seed)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
-            asked = [self._asked(*request) for request in requests[first : first + batch_size]]
+            asked = [
+                self._asked(*(one if isinstance(one, tuple) else (one, None)), options)
+                for one in requests[first : first + batch_size]
+            ]
             started = time.perf_counter()
             batches: list[Any] = [one.batch for one in asked]
             said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
@@ -100,11 +108,12 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        **options: Any,
     ) -> Iterator[str | Answer]:
         """As `ask`, piece by piece: text as it is made, and the Answer as the last item."""
         _check_length(max_new_tokens)
         started = time.perf_counter()
-        one = self._asked(source, question)
+        one = self._asked(source, question, options)
         pieces: list[str] = []
         first = 0.0
         tokens, finish = 0, "stop"
@@ -118,13 +127,13 @@ class Model:
                 yield text
         yield self._answer(one, "".join(pieces), tokens, finish, first, time.perf_counter() - started)
 
-    def _asked(self, source: Any, question: str | None) -> _Asked:
+    def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()
-        messages, odd = conversation_of(source, question)
+        messages, odd = conversation_of(source, question, raw_volumes=self._raw_volumes)
         if messages[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
-        spoken, warnings = spoken_of(messages)
-        batch = self.family.prepare(spoken)
+        spoken, warnings = self._spoken(messages)
+        batch = self.family.prepare(spoken, **options)
         asked = spoken[-1].text
         return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
 
@@ -155,9 +164,21 @@ class Model:
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
         """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation.
 
-        A conversation that ends with an answer is prepared for `loss`. `options` are the family's own.
+        A conversation that ends with an answer is prepared for `loss`. A list of conversations becomes one batch, where
+        the family has that. `options` are the family's own.
         """
-        return self.family.prepare(spoken_of(conversation_of(conversation, question)[0])[0], **options)
+        if question is None and isinstance(conversation, list) and conversation and isinstance(conversation[0], list):
+            several: Any = [self._spoken(read_conversation(one))[0] for one in conversation]
+            return self.family.prepare(several, **options)
+        messages, _ = conversation_of(conversation, question, raw_volumes=self._raw_volumes)
+        return self.family.prepare(self._spoken(messages)[0], **options)
+
+    @property
+    def _raw_volumes(self) -> bool:
+        return bool(getattr(self.family, "reads_raw_volumes", False))
+
+    def _spoken(self, messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
+        return spoken_of(messages, raw_volumes=self._raw_volumes)
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
         """The training loss of a prepared batch, a scalar with gradient."""
@@ -183,18 +204,30 @@ class _Asked:
     prepare_s: float
 
 
+def _read_any(source: Any, raw_volumes: bool) -> Study:
+    from vesalius.study.read import read
+
+    try:
+        return read(source)
+    except GeometryError:
+        if not raw_volumes:
+            raise
+        return read_raw(source)
+
+
 def _check_length(max_new_tokens: int) -> None:
     if not 1 <= max_new_tokens <= 8192:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, ...], list[str]]:
+def conversation_of(
+    source: Any, question: str | None, *, raw_volumes: bool = False
+) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
-    Paths are read to learn what they are.
+    Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes.
     """
-    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
-    from vesalius.study.read import read
+    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
 
     if question is None:
         return read_conversation(source), []
@@ -204,7 +237,7 @@ def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, .
         if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
         else:
-            study = one if isinstance(one, Study) else read(one)
+            study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
             media += study.items
             warnings += study.warnings
     return from_question(media, question), warnings
