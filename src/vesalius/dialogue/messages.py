@@ -268,17 +268,18 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 }
 
 
-def from_question(media: object, question: str) -> tuple[Message, ...]:
+def from_question(media: object, question: str, *, escape: bool = True) -> tuple[Message, ...]:
     """One user message: the media, then the question.
 
     `media`: None, a Study, an item of one, a path, bytes, an array, or a list of these. Items keep their kind; a path
     goes by its suffix (picture when unknown: read it into a Study to be sure), an array by its dimensions (four, or
-    three whose last is not 3 or 4: a volume). Text documents of a study come in as escaped text.
+    three whose last is not 3 or 4: a volume). Text documents of a study come in as escaped text. `escape`: neutralise
+    special tokens in the question, too.
     """
     if not isinstance(question, str) or not question.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError("the question is empty.")
     parts = [part for item in _listed(media) for part in _as_parts(item)]
-    return read_conversation([Message("user", (*parts, TextPart(escape_special(question))))])
+    return read_conversation([Message("user", (*parts, TextPart(escape_special(question) if escape else question)))])
 
 
 def _listed(media: object) -> list[object]:

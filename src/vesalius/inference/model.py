@@ -60,7 +60,8 @@ class Model:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
-        `options`: the family's own for `prepare`.  Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
+        `options`: the family's own, as `prepare` takes them.
+        Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
         """
         last: Answer | None = None
         for piece in self.stream(
@@ -88,10 +89,8 @@ class Model:
         sampling = Sampling(temperature=temperature, seed=seed)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
-            asked = [
-                self._asked(*(one if isinstance(one, tuple) else (one, None)), options)
-                for one in requests[first : first + batch_size]
-            ]
+            pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in requests]
+            asked = [self._asked(pair[0], pair[1], options) for pair in pairs[first : first + batch_size]]
             started = time.perf_counter()
             batches: list[Any] = [one.batch for one in asked]
             said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
@@ -129,13 +128,12 @@ class Model:
 
     def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()
-        messages, odd = conversation_of(source, question, raw_volumes=self._raw_volumes)
-        if messages[-1].role == "assistant":
+        spoken, warnings = self._spoken(source, question)
+        if spoken[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
-        spoken, warnings = self._spoken(messages)
         batch = self.family.prepare(spoken, **options)
         asked = spoken[-1].text
-        return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
+        return _Asked(batch, asked, media_of(spoken), warnings, time.perf_counter() - started)
 
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
@@ -167,18 +165,24 @@ class Model:
         A conversation that ends with an answer is prepared for `loss`. A list of conversations becomes one batch, where
         the family has that. `options` are the family's own.
         """
-        if question is None and isinstance(conversation, list) and conversation and isinstance(conversation[0], list):
-            several: Any = [self._spoken(read_conversation(one))[0] for one in conversation]
-            return self.family.prepare(several, **options)
-        messages, _ = conversation_of(conversation, question, raw_volumes=self._raw_volumes)
-        return self.family.prepare(self._spoken(messages)[0], **options)
+        if question is None and _are_conversations(conversation):
+            several = [self._spoken(one, None)[0] for one in conversation]
+            many: Any = getattr(self.family, "prepare_many", None)
+            if many is None:
+                raise OptionError(f"{self.name} prepares one conversation at a time.")
+            return many(several, **options)
+        return self.family.prepare(self._spoken(conversation, question)[0], **options)
+
+    def _spoken(self, source: Any, question: str | None) -> tuple[list[Spoken], list[str]]:
+        raw = bool(getattr(self.family, "reads_raw_volumes", False))
+        messages, odd = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
+        spoken, warnings = spoken_of(messages, raw_volumes=raw)
+        return spoken, [*odd, *warnings]
 
     @property
-    def _raw_volumes(self) -> bool:
-        return bool(getattr(self.family, "reads_raw_volumes", False))
-
-    def _spoken(self, messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
-        return spoken_of(messages, raw_volumes=self._raw_volumes)
+    def _escape(self) -> bool:
+        """Special tokens in text are broken up, unless the family tells text and control tokens apart by itself."""
+        return not getattr(self.family, "raw_text", False)
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
         """The training loss of a prepared batch, a scalar with gradient."""
@@ -215,22 +219,27 @@ def _read_any(source: Any, raw_volumes: bool) -> Study:
         return read_raw(source)
 
 
+def _are_conversations(given: Any) -> bool:
+    return isinstance(given, list | tuple) and bool(given) and all(isinstance(one, list | tuple) for one in given)  # pyright: ignore[reportUnknownVariableType]
+
+
 def _check_length(max_new_tokens: int) -> None:
     if not 1 <= max_new_tokens <= 8192:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
 def conversation_of(
-    source: Any, question: str | None, *, raw_volumes: bool = False
+    source: Any, question: str | None, *, raw_volumes: bool = False, escape: bool = True
 ) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
-    Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes.
+    Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
+    special tokens in the text.
     """
     from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
 
     if question is None:
-        return read_conversation(source), []
+        return read_conversation(source, escape=escape), []
     media: list[Item] = []
     warnings: list[str] = []
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
@@ -240,4 +249,4 @@ def conversation_of(
             study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
             media += study.items
             warnings += study.warnings
-    return from_question(media, question), warnings
+    return from_question(media, question, escape=escape), warnings

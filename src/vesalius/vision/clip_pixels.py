@@ -15,6 +15,7 @@ __all__ = ["CLIP_MEAN", "CLIP_STD", "PixelRule", "pixel_rule"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_HALF = (0.5, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class PixelRule:
     def normalised(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """`rgb` `[H, W, 3]` uint8 → `[3, size, size]` float32."""
         square = self._cropped(rgb) if self.centre_crop else _resized(rgb, self.size, self.size)
-        scaled = square.astype(np.float32) * np.float32(1 / 255)
-        normed = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        scaled = (square.astype(np.float64) / 255).astype(np.float32)
+        normed = (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normed.transpose(2, 0, 1))
 
     def _cropped(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,7 +57,7 @@ def _resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 def pixel_rule(kind: str, size: int, stored: Mapping[str, Any] | None = None) -> PixelRule:
     """The rule of an encoder `kind` ("clip", "siglip") of `size` pixels; mean and std from a `stored`
     preprocessor_config.json where there is one. CheckpointError when that file asks for another size or filter."""
-    mean, std = (CLIP_MEAN, CLIP_STD) if kind == "clip" else ((0.5,) * 3, (0.5,) * 3)
+    mean, std = (CLIP_MEAN, CLIP_STD) if kind == "clip" else (_HALF, _HALF)
     if stored:
         mean, std = _triple(stored, "image_mean", mean), _triple(stored, "image_std", std)
         if stored.get("resample", 3) != 3:
@@ -68,7 +69,7 @@ def pixel_rule(kind: str, size: int, stored: Mapping[str, Any] | None = None) ->
     return PixelRule(size, kind == "clip", mean, std)
 
 
-def _triple(stored: Mapping[str, Any], key: str, default: tuple[float, ...]) -> tuple[float, float, float]:
+def _triple(stored: Mapping[str, Any], key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
     values: Any = stored.get(key, default)
     try:
         red, green, blue = (float(value) for value in values)

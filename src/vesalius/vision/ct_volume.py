@@ -3,6 +3,8 @@ axis 0 = slices; everything here is pixels only."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,11 +16,11 @@ __all__ = ["HU_WINDOW", "cropped", "foreground_box", "grey_slices", "resized", "
 HU_WINDOW = (-1000.0, 1000.0)
 """Lowest and highest HU of the published window."""
 
-_Array = NDArray[np.generic]
+_Array = NDArray[Any]
 _Box = tuple[slice, slice, slice]
 
 
-def windowed(values: _Array, low_high: tuple[float, float] = HU_WINDOW) -> NDArray[np.floating]:
+def windowed(values: _Array, low_high: tuple[float, float] = HU_WINDOW) -> NDArray[Any]:
     """HU `[D, H, W]` → 0..255. Whole numbers are scaled in float64 and float32 stays float32: slices are later cut to
     whole grey levels, so the rounding must be that of the published code."""
     low, high = low_high
@@ -28,10 +30,10 @@ def windowed(values: _Array, low_high: tuple[float, float] = HU_WINDOW) -> NDArr
 
 def foreground_box(values: _Array) -> _Box | None:
     """The smallest box that holds every voxel above 0, or None when there is none."""
-    inside = values > np.zeros((), values.dtype)
+    inside = values > 0
     if not inside.any():
         return None
-    edges = []
+    edges: list[slice] = []
     for axis in range(3):
         rows = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
         edges.append(slice(int(rows[0]), int(rows[-1]) + 1))

@@ -15,9 +15,11 @@ from vesalius.findings.findings import Finding
 from vesalius.models.contract import Conversation, Loading
 from vesalius.models.medmvl.boxes import located
 from vesalius.models.medmvl.load import Loaded, load_checkpoint
+from vesalius.models.medmvl.pixels import VolumeReading
 from vesalius.models.medmvl.prepare import Prepared, prepare
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
 from vesalius.models.medmvl.splice import padded, real_rows, spliced_embeds, spliced_labels
+from vesalius.models.medmvl.tokens import TERMINATORS
 from vesalius.models.parts.hf_decode import HfDecoder
 from vesalius.models.parts.token_stream import Sampling, TokenStep, stream_tokens
 
@@ -32,45 +34,54 @@ class Medmvl:
     notice = "MedM-VL is a research model, not a medical device."
     reads_raw_volumes = True
     """Arrays without geometry are volumes in their stored order, as in the published data."""
+    raw_text = True
+    """Texts are tokenised apart from control tokens, so nothing in them needs to be broken up."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self.config, self.model, self.tokenizer = loaded.config, loaded.network, loaded.tokenizer
         self.quirks, self.unused = loaded.pixels.quirks, loaded.unused
+        self.end_id = self.tokenizer.id_of(TERMINATORS[self.config.llm_type])
 
     @classmethod
     def load(cls, how: Loading) -> Medmvl:
         """Load a checkpoint folder; errors as `load_checkpoint`."""
         return cls(load_checkpoint(how))
 
-    def prepare(
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Tensors of a conversation; options and errors as `prepare_many`."""
+        return self.prepare_many([conversation], **options)
+
+    def prepare_many(
         self,
-        conversation: Conversation | Sequence[Conversation],
+        conversations: Sequence[Conversation],
         *,
         conv_version: str | None = None,
         mode: str | None = None,
         volume_intensity: str | None = None,
+        volume_orientation: str | None = None,
         max_new_tokens: int | None = None,
         **unknown: Any,
     ) -> Prepared:
-        """Tensors of a conversation or of several.
+        """Tensors of several conversations as one batch.
 
         `conv_version`: the template (None: the language model's; also "pretrain", "pretrain_image3d").  `mode`:
         "generate" or "train" (None: whether the conversations end with an answer).  `volume_intensity`: "hu" (None) or
-        "0_255".  `max_new_tokens`: room for the answer, checked here.
+        "0_255".  `volume_orientation`: "radiological" (None) or "stored", see `pixels`.  `max_new_tokens`: room for the
+        answer, checked here.
         Raises InputError (roles, media without placeholder), LimitError (too long, with the count), OptionError.
         """
         if unknown:
             raise OptionError(
                 f"medmvl's prepare has no option {min(unknown)!r}.",
-                fix="It has conv_version, mode, volume_intensity and max_new_tokens.",
+                fix="It has conv_version, mode, volume_intensity, volume_orientation and max_new_tokens.",
             )
         return prepare(
             self.loaded,
-            conversation,
+            conversations,
             conv_version=conv_version,
             mode=mode,
-            volume_intensity=volume_intensity,
+            volumes=VolumeReading(volume_intensity, volume_orientation),
             max_new_tokens=max_new_tokens,
         )
 
@@ -182,13 +193,11 @@ class Medmvl:
         for step in self._decode(rows, max_new_tokens, sampling):
             if step.ids[0] is not None:
                 ids.append(step.ids[0])
-            text = self.tokenizer.decode(ids)
             reason = step.finished[0]
-            if reason is None and text.endswith("\ufffd"):
-                yield "", None
-                continue
+            text = self.tokenizer.decode(ids)
+            text = text if reason is not None else self.tokenizer.settled(text)
             yield text[len(told) :], reason
-            told = text
+            told = max(told, text, key=len)
 
     def say_batch(
         self, batches: Sequence[Mapping[str, Tensor]], *, max_new_tokens: int, sampling: Sampling
@@ -220,7 +229,7 @@ class Medmvl:
             padded(rows, 0.0, left=True),
             mask_BL=None if bool(mask.all()) else mask,
             max_new_tokens=max_new_tokens,
-            stop_ids=[self.tokenizer.eos_id],
+            stop_ids=[self.tokenizer.eos_id, self.end_id],
             sampling=sampling,
             guard=not self.quirks.endless_repetition,
         )

@@ -164,8 +164,8 @@ def _language_model(config: MedmvlConfig, *, tied: bool) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.models.auto.configuration_auto import AutoConfig
 
-    sizes = {"pad_token_id": None, **config.llm, "tie_word_embeddings": tied}
-    kind = sizes.pop("model_type")
+    sizes: dict[str, Any] = {"pad_token_id": None, **config.llm, "tie_word_embeddings": tied}
+    kind = str(sizes.pop("model_type"))
     try:
         made = AutoConfig.for_model(kind, **sizes)
     except (TypeError, ValueError, KeyError) as exc:

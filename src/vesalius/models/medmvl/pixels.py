@@ -26,15 +26,34 @@ from vesalius.study.items import Picture, Slide, Volume
 from vesalius.vision.clip_pixels import PixelRule
 from vesalius.vision.ct_volume import HU_WINDOW, cropped, foreground_box, grey_slices, resized, windowed
 
-__all__ = ["INTENSITIES", "MedmvlPixels"]
+__all__ = ["MedmvlPixels", "VolumeReading"]
 
-INTENSITIES = ("hu", "0_255")
+_RAW = ("npy", "npz", "array")
 _DEFAULT_SLICES = 32
 _LEGACY_SLICE_PX = 256
 _MEAN, _STD = 55.6982188356434, 66.1943479570918
 """Grey levels MedM-CLIP was normalised with."""
 _SLIDE_PX = 1024
 _RASTER = ("png", "jpeg", "tiff", "bmp", "webp", "gif")
+
+
+@dataclass(frozen=True)
+class VolumeReading:
+    """`intensity`: "hu" (None: the window −1000..1000, or the one the caller asks for) or "0_255" (values as they are,
+    what the older generations were trained on).  `orientation`: "radiological" (None) or "stored", the file's own
+    voxel order, its last axis first, which is what a NIfTI becomes when it is saved as `.npy` for the published code.
+    OptionError for another value."""
+
+    intensity: str | None = None
+    orientation: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("volume_intensity", self.intensity, ("hu", "0_255")),
+            ("volume_orientation", self.orientation, ("radiological", "stored")),
+        ):
+            if value is not None and value not in known:
+                raise OptionError(f"{name} is {value!r}; use {' or '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -61,16 +80,11 @@ class MedmvlPixels:
             raise OptionError(f"num_slices is {shown.num_slices}; this checkpoint reads volumes as {fixed} slices.")
         return fixed
 
-    def volume(self, shown: Shown, intensity: str) -> Tensor:
-        """`[3, N, S, S]` float32 of slices for a 2D tower, `[1, D, H, W]` for a 3D tower.
-
-        `intensity`: "hu" (the window −1000..1000, or the one the caller asks for) or "0_255" (values as they are).
-        """
-        if intensity not in INTENSITIES:
-            raise OptionError(f"volume_intensity is {intensity!r}; use {' or '.join(INTENSITIES)}.")
+    def volume(self, shown: Shown, reading: VolumeReading) -> Tensor:
+        """`[3, N, S, S]` float32 of slices for a 2D tower, `[1, D, H, W]` for a 3D tower."""
         num_slices = self.num_slices(shown)
-        values = _stored_order(shown)
-        if intensity == "hu":
+        values = _slices_first(shown, stored=reading.orientation == "stored")
+        if reading.intensity != "0_255":
             window = shown.window
             values = windowed(values, HU_WINDOW if window is None else (window.low, window.high))
         if self.rule is not None:
@@ -97,14 +111,17 @@ class MedmvlPixels:
         return torch.from_numpy(np.stack(each, axis=1))
 
 
-def _stored_order(shown: Shown) -> NDArray[Any]:
-    """`[D, H, W]` across the axis asked for (axial), in display orientation; an array without geometry as it is."""
+def _slices_first(shown: Shown, *, stored: bool) -> NDArray[Any]:
+    """`[D, H, W]` across the axis asked for (axial) as it is looked at; an array without geometry as it is."""
     item = shown.item
     if not isinstance(item, Volume):
         raise InputError(f"MedM-VL reads pictures and volumes, not a {type(item).__name__.lower()}.")
+    values = item.source.all()
+    if stored and item.origin.format not in _RAW:
+        return values.transpose(2, 1, 0)
     axis = AXES[shown.axis or "axial"]
     stored_axis, flipped = item.orientation.stored_axis(axis)
-    planes = np.moveaxis(item.source.all(), stored_axis, 0)
+    planes = np.moveaxis(values, stored_axis, 0)
     return item.orientation.planes_to_display(planes[::-1] if flipped else planes, axis)
 
 

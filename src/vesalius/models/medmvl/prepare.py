@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import InputError, LimitError, OptionError
-from vesalius.models.contract import Conversation, Shown, Spoken, media_of
+from vesalius.models.contract import Conversation, Shown, media_of
 from vesalius.models.medmvl.load import Loaded
+from vesalius.models.medmvl.pixels import VolumeReading
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS, Prompt, build_prompt, turns_of
 from vesalius.models.medmvl.splice import padded, spliced_labels
 from vesalius.study.items import Volume
@@ -57,36 +57,29 @@ class Prepared(Mapping[str, Tensor]):
 
 def prepare(
     loaded: Loaded,
-    given: Conversation | Sequence[Conversation],
+    conversations: Sequence[Conversation],
     *,
     conv_version: str | None,
     mode: str | None,
-    volume_intensity: str | None,
+    volumes: VolumeReading,
     max_new_tokens: int | None,
 ) -> Prepared:
-    """See `Medmvl.prepare`."""
-    conversations = _conversations(given)
+    """See `Medmvl.prepare_many`."""
+    if not conversations:
+        raise InputError("there is no conversation.", fix="Give one or more.")
     train = _trains(conversations, mode)
     prompts: list[Prompt] = []
     media: list[tuple[Shown, ...]] = []
     for conversation in conversations:
-        system, turns = turns_of(conversation, loaded.tokenizer.special)
+        system, turns = turns_of(conversation)
         prompts.append(build_prompt(loaded.tokenizer, system, turns, conv_version or loaded.config.llm_type))
         media.append(tuple(media_of(conversation)))
         _check_placeholders(prompts[-1], media[-1])
     tensors = _ids(loaded, prompts, media, train)
     _check_length(loaded, tensors["num_positions"], 0 if train else max_new_tokens or 1)
-    tensors |= _pixels(loaded, media, volume_intensity or "hu")
-    old = loaded.config.generation != "g2" and volume_intensity is None and "volume_pixel_values" in tensors
+    tensors |= _pixels(loaded, media, volumes)
+    old = loaded.config.generation != "g2" and volumes.intensity is None and "volume_pixel_values" in tensors
     return Prepared(tensors, tuple(p.text for p in prompts), tuple(media), (_NOTE,) if old else ())
-
-
-def _conversations(given: Conversation | Sequence[Conversation]) -> list[Conversation]:
-    if not given:
-        raise InputError("the conversation is empty.", fix="Add a user message.")
-    if isinstance(given[0], Spoken):
-        return [cast(Conversation, given)]
-    return list(cast("Sequence[Conversation]", given))
 
 
 def _trains(conversations: Sequence[Conversation], mode: str | None) -> bool:
@@ -114,6 +107,8 @@ def _check_placeholders(prompt: Prompt, media: Sequence[Shown]) -> None:
 
 
 def _ids(loaded: Loaded, prompts: Sequence[Prompt], media: Sequence[Sequence[Shown]], train: bool) -> dict[str, Tensor]:
+    if loaded.pixels.rule is None and any(not isinstance(one.item, Volume) for row in media for one in row):
+        raise InputError("this checkpoint reads volumes only.", fix="Give a volume, or load a 2D checkpoint.")
     pad, network = loaded.tokenizer.pad_id, loaded.network
     ids = [torch.tensor(prompt.ids) for prompt in prompts]
     labels = [torch.tensor(prompt.labels) for prompt in prompts]
@@ -153,10 +148,10 @@ def _check_length(loaded: Loaded, num_positions: Tensor, room: int) -> None:
         )
 
 
-def _pixels(loaded: Loaded, media: Sequence[Sequence[Shown]], intensity: str) -> dict[str, Tensor]:
+def _pixels(loaded: Loaded, media: Sequence[Sequence[Shown]], reading: VolumeReading) -> dict[str, Tensor]:
     shown = [one for row in media for one in row]
     pictures = [loaded.pixels.picture(one) for one in shown if not isinstance(one.item, Volume)]
-    volumes = [loaded.pixels.volume(one, intensity) for one in shown if isinstance(one.item, Volume)]
+    volumes = [loaded.pixels.volume(one, reading) for one in shown if isinstance(one.item, Volume)]
     made: dict[str, Tensor] = {}
     if pictures:
         made["pixel_values"] = torch.stack(pictures)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vesalius.dialogue.messages import escape_special
 from vesalius.errors import InputError, OptionError
 from vesalius.models.contract import Conversation, Shown
 from vesalius.models.medmvl.tokens import TERMINATORS, MedmvlTokenizer
@@ -48,7 +47,7 @@ class Prompt:
     text: str
 
 
-def turns_of(conversation: Conversation, special: Sequence[str]) -> tuple[str, list[Turn]]:
+def turns_of(conversation: Conversation) -> tuple[str, list[Turn]]:
     """(system text, turns). A system message takes the place of the usual system text.
 
     Raises InputError when roles do not alternate from the user on.
@@ -57,7 +56,7 @@ def turns_of(conversation: Conversation, special: Sequence[str]) -> tuple[str, l
         raise InputError("the conversation is empty.", fix="Add a user message.")
     system, spoken = SYSTEM, list(conversation)
     if spoken[0].role == "system":
-        system = escape_special(spoken.pop(0).text.strip(), special)
+        system = spoken.pop(0).text.strip()
     turns: list[Turn] = []
     for number, one in enumerate(spoken):
         if one.role != ("assistant" if number % 2 else "user"):
@@ -66,25 +65,24 @@ def turns_of(conversation: Conversation, special: Sequence[str]) -> tuple[str, l
                 fix="Join messages of the same role.",
             )
         if one.role == "user":
-            turns.append(Turn(_parts(one.parts, special), None))
+            turns.append(Turn(_parts(one.parts), None))
         else:
-            text = "".join(part for part in one.parts if isinstance(part, str))
-            turns[-1] = Turn(turns[-1].question, escape_special(text, special))
+            turns[-1] = Turn(turns[-1].question, "".join(part for part in one.parts if isinstance(part, str)))
     if not turns:
         raise InputError("the conversation has no user message.", fix="Add one with the question.")
     return system, turns
 
 
-def _parts(parts: Sequence[str | Shown], special: Sequence[str]) -> Parts:
+def _parts(parts: Sequence[str | Shown]) -> Parts:
     """Neighbouring texts joined, ends stripped as one string with its placeholders would be."""
     made: list[str | int] = []
     for part in parts:
         if isinstance(part, Shown):
             made.append(VOLUME if isinstance(part.item, Volume) else PICTURE)
         elif made and isinstance(made[-1], str):
-            made[-1] += escape_special(part, special)
+            made[-1] += part
         else:
-            made.append(escape_special(part, special))
+            made.append(part)
     if made and isinstance(made[0], str):
         made[0] = made[0].lstrip()
     if made and isinstance(made[-1], str):
@@ -97,52 +95,70 @@ def build_prompt(tokenizer: MedmvlTokenizer, system: str, turns: Sequence[Turn],
     answer only). Raises OptionError for another template, CheckpointError when its end token is unknown."""
     if template not in TEMPLATES:
         raise OptionError(f"conv_version is {template!r}; use {', '.join(TEMPLATES)}.")
-    pieces: list[str | int | tuple[str, bool]] = []
+    made = _Writer(tokenizer)
     if template.startswith("pretrain"):
         for turn in turns:
-            pieces.append(VOLUME if template == "pretrain_image3d" else PICTURE)
+            made.placeholder(VOLUME if template == "pretrain_image3d" else PICTURE)
             if turn.answer is not None:
-                pieces.append((turn.answer, True))
-    else:
-        end = TERMINATORS[template]
-        tokenizer.id_of(end)
-        pieces.append(system + " ")
-        for number, turn in enumerate(turns, 1):
-            pieces += ["USER: ", *turn.question, " ", "ASSISTANT:"]
-            if turn.answer or (turn.answer is not None and number < len(turns)):
-                pieces.append((f" {turn.answer.strip()}{end}", True))
-    return _tokenised(tokenizer, pieces)
+                made.text(turn.answer, learn=True)
+        return made.prompt()
+    end = TERMINATORS[template]
+    end_id = tokenizer.id_of(end)
+    made.text(system + " ")
+    for number, turn in enumerate(turns, 1):
+        made.text("USER: ")
+        for part in turn.question:
+            made.placeholder(part) if isinstance(part, int) else made.text(part)
+        made.text(" ASSISTANT:")
+        if turn.answer or (turn.answer is not None and number < len(turns)):
+            made.text(f" {turn.answer.strip()}", learn=True)
+            made.end(end, end_id)
+    return made.prompt()
 
 
-def _tokenised(tokenizer: MedmvlTokenizer, pieces: Sequence[str | int | tuple[str, bool]]) -> Prompt:
-    ids: list[int] = []
-    labels: list[int] = []
-    text = ""
-    chunk, learned = "", list[tuple[int, int]]()
+class _Writer:
+    """Grows a prompt. A text runs from one placeholder or end token to the next and is tokenised whole."""
 
-    def flush() -> None:
-        nonlocal chunk, learned
-        if chunk and not ids and tokenizer.bos_id is not None:
-            ids.append(tokenizer.bos_id)
-            labels.append(IGNORE)
-        for piece in tokenizer.pieces(chunk):
-            ids.append(piece.id)
-            # A token is learned when it says any of the answer: none straddles `ASSISTANT:` and what follows.
-            inside = any(piece.end > start and piece.start < end for start, end in learned)
-            labels.append(piece.id if inside else IGNORE)
-        chunk, learned = "", []
+    def __init__(self, tokenizer: MedmvlTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.ids: list[int] = []
+        self.labels: list[int] = []
+        self.rendered = ""
+        self.waiting, self.learn_from = "", -1
+        self.first_of_chunk = True
 
-    for piece in pieces:
-        if isinstance(piece, int):
-            flush()
-            ids.append(piece)
-            labels.append(IGNORE)
-            text += WORDS[piece]
-            continue
-        said, learn = piece if isinstance(piece, tuple) else (piece, False)
+    def text(self, said: str, *, learn: bool = False) -> None:
         if learn:
-            learned.append((len(chunk), len(chunk) + len(said)))
-        chunk += said
-        text += said
-    flush()
-    return Prompt(ids, labels, text)
+            self.learn_from = len(self.waiting)
+        self.waiting += said
+
+    def placeholder(self, kind: int) -> None:
+        self._flush()
+        self._add(kind, IGNORE)
+        self.rendered += WORDS[kind]
+        self.first_of_chunk = True
+
+    def end(self, said: str, number: int) -> None:
+        self._flush()
+        self._add(number, number)
+        self.rendered += said
+        self.first_of_chunk = False
+
+    def prompt(self) -> Prompt:
+        self._flush()
+        return Prompt(self.ids, self.labels, self.rendered)
+
+    def _flush(self) -> None:
+        if self.waiting and not self.ids and self.tokenizer.bos_id is not None:
+            self._add(self.tokenizer.bos_id, IGNORE)
+        for piece in self.tokenizer.pieces(self.waiting, first=self.first_of_chunk):
+            # A token is learned when it says any of the answer: none straddles `ASSISTANT:` and what follows.
+            learned = 0 <= self.learn_from < piece.end
+            self._add(piece.id, piece.id if learned else IGNORE)
+        self.first_of_chunk = self.first_of_chunk and not self.waiting
+        self.rendered += self.waiting
+        self.waiting, self.learn_from = "", -1
+
+    def _add(self, number: int, label: int) -> None:
+        self.ids.append(number)
+        self.labels.append(label)

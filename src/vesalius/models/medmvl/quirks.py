@@ -14,8 +14,8 @@ class MedmvlQuirks:
     """Every published behaviour that is a bug or a trap, True where it is copied."""
 
     opened_by_pillow: bool = True
-    """Pictures become RGB by Pillow alone: alpha is dropped (hidden colours show), EXIF rotation is ignored, greys above
-    8 bits saturate. Off: laid over black, turned upright, windowed."""
+    """Pictures become RGB by Pillow alone: alpha is dropped (hidden colours show), EXIF rotation is ignored, greys
+    above 8 bits saturate. Off: laid over black, turned upright, windowed."""
     grey_levels_truncated: bool = True
     """Slices are cut to whole grey levels by dropping the fraction, half a level too dark. Off: rounded."""
     foreground_above_mean: bool = True

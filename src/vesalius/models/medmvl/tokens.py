@@ -34,7 +34,7 @@ _PADS = {"qwen2": "pad", "llama3": "eos", "phi": "unk", "phi3": "pad", "llama": 
 
 @dataclass(frozen=True)
 class Piece:
-    """One token: its id and the characters [start, end) of the chunk it came from."""
+    """One token: its id and the characters [start, end) of the text it came from."""
 
     id: int
     start: int
@@ -44,39 +44,53 @@ class Piece:
 @dataclass(frozen=True)
 class MedmvlTokenizer:
     """`bos_id`: put in front of a sequence that begins with text, where the tokenizer adds one by itself, else None.
-    `eos_id` ends an answer; `pad_id` fills batches. `special`: every special token's text."""
+    `eos_id` ends an answer; `pad_id` fills batches. `special`: every special token's text.
+
+    `sentencepiece`: the model behind it, or None. `prefixes_every_text`: SentencePiece's older behaviour, a space in
+    front of every text, not only of the first of a chunk.
+    """
 
     tokenizer: Tokenizer
     eos_id: int
     pad_id: int
     bos_id: int | None
-    special: tuple[str, ...]
-    is_sentencepiece: bool = False
+    special: frozenset[str]
+    sentencepiece: SentencePieceModel | None = None
     prefixes_every_text: bool = False
+    cleans_spaces: bool = False
 
-    def pieces(self, chunk: str) -> list[Piece]:
-        """Tokens of a chunk of the prompt, no BOS. Special tokens in it become single ids: user text is escaped
-        before."""
-        if not chunk:
+    def pieces(self, text: str, *, first: bool) -> list[Piece]:
+        """Tokens of a text, without BOS; what looks like a special token is plain text. `first`: it begins a chunk,
+        so that SentencePiece puts a space in front."""
+        start, prefix = 0, ""
+        if self.sentencepiece is not None:
+            prefix = SPACE if first or self.prefixes_every_text else ""
+            if self.prefixes_every_text and self.sentencepiece.collapses_spaces:
+                start = len(text) - len(text.lstrip(" "))
+        if start == len(text):
             return []
-        if not self.is_sentencepiece:
-            return self._encoded(chunk, 0)
-        if not self.prefixes_every_text:
-            return self._encoded(chunk if chunk.startswith(self.special) else SPACE + chunk, 0, prefix=SPACE)
-        made: list[Piece] = []
-        at = 0
-        for part in self._apart(chunk):
-            made += self._encoded(part if part in self.special else SPACE + part, at, prefix=SPACE)
-            at += len(part)
-        return made
+        encoding = self.tokenizer.encode(prefix + text[start:], add_special_tokens=False)
+        shift = start - len(prefix)
+        return [
+            Piece(number, max(low + shift, 0), max(high + shift, 0))
+            for number, (low, high) in zip(encoding.ids, encoding.offsets, strict=True)
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text without special tokens; ids past the vocabulary are nothing."""
-        if not self.is_sentencepiece:
-            return self.tokenizer.decode(list(ids), skip_special_tokens=True)
-        known = [self.tokenizer.id_to_token(number) for number in ids]
-        text = decode_pieces([piece for piece in known if piece is not None and piece not in self.special])
-        return text.removeprefix(" ")
+        if self.sentencepiece is None:
+            text = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        else:
+            known = [self.tokenizer.id_to_token(number) for number in ids]
+            text = decode_pieces([piece for piece in known if piece is not None and piece not in self.special])
+            text = text.removeprefix(" ")
+        return _cleaned(text) if self.cleans_spaces else text
+
+    def settled(self, text: str) -> str:
+        """The part of a growing answer that further tokens cannot change: not half a character, and not what a space
+        would still be taken from."""
+        text = text.rstrip("\ufffd")
+        return text[: max(len(text) - _LONGEST_CLEANED, 0)] if self.cleans_spaces else text
 
     def id_of(self, text: str) -> int:
         """The id of one special token. CheckpointError when the tokenizer does not have it as one."""
@@ -87,27 +101,19 @@ class MedmvlTokenizer:
             )
         return number
 
-    def _encoded(self, text: str, at: int, prefix: str = "") -> list[Piece]:
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        shift = at - (len(prefix) if prefix and text.startswith(prefix) else 0)
-        return [
-            Piece(number, max(start + shift, at), max(end + shift, at))
-            for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-        ]
 
-    def _apart(self, chunk: str) -> list[str]:
-        """The chunk cut before and after each special token."""
-        parts = [chunk]
-        for special in self.special:
-            cut: list[str] = []
-            for part in parts:
-                if part in self.special:
-                    cut.append(part)
-                    continue
-                for number, text in enumerate(part.split(special)):
-                    cut += ([special] if number else []) + ([text] if text else [])
-            parts = cut
-        return parts
+_SPACED = (" .", " ?", " !", " ,", " n't", " 'm", " 's", " 've", " 're")
+_LONGEST_CLEANED = 4
+
+
+def _cleaned(text: str) -> str:
+    """What the tokenizers' option `clean_up_tokenization_spaces` does, in its order."""
+    for spaced in _SPACED[:4]:
+        text = text.replace(spaced, spaced[1:])
+    text = text.replace(" ' ", "'")
+    for spaced in _SPACED[4:]:
+        text = text.replace(spaced, spaced[1:])
+    return text
 
 
 def load_tokenizer(folder: Path, llm_type: str, vocab_size: int) -> MedmvlTokenizer:
@@ -119,9 +125,8 @@ def load_tokenizer(folder: Path, llm_type: str, vocab_size: int) -> MedmvlTokeni
     stored = read_sentencepiece(model) if sentencepiece else None
     tokenizer = _tokenizer(folder, config, stored)
     _add_tokens(tokenizer, folder, config)
-    special = tuple(
-        added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special and added.content
-    )
+    tokenizer.encode_special_tokens = True  # of text: what is a special token is said by id
+    special = frozenset(added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special)
     if tokenizer.get_vocab_size() > vocab_size:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.get_vocab_size()} tokens, the model {vocab_size}.", file=folder
@@ -134,15 +139,18 @@ def load_tokenizer(folder: Path, llm_type: str, vocab_size: int) -> MedmvlTokeni
             raise CheckpointError(f"the tokenizer has no {role} token {text!r}.", file=folder)
         return found
 
-    return MedmvlTokenizer(
+    made = MedmvlTokenizer(
         tokenizer,
         number("eos"),
         number(_PADS[llm_type]),
         _bos(tokenizer, config, named, sentencepiece),
         special,
-        sentencepiece,
+        stored,
         sentencepiece and bool(config.get("legacy", True)),
+        bool(config.get("clean_up_tokenization_spaces", False)),
     )
+    made.id_of(TERMINATORS[llm_type])
+    return made
 
 
 def _tokenizer(folder: Path, config: dict[str, Any], stored: SentencePieceModel | None) -> Tokenizer:
@@ -173,15 +181,15 @@ def _byte_level(folder: Path, kind: str) -> Tokenizer | None:
     themselves: the checkpoint's config says which there are, and their ids."""
     from tokenizers import Tokenizer
 
-    files = {"vocab": str(folder / "vocab.json"), "merges": str(folder / "merges.txt")}
+    vocab, merges = str(folder / "vocab.json"), str(folder / "merges.txt")
     if kind == "Qwen2Tokenizer":
         from transformers import Qwen2Tokenizer
 
-        model = Qwen2Tokenizer(**files).backend_tokenizer
+        model = Qwen2Tokenizer(vocab=vocab, merges=merges).backend_tokenizer
     elif kind in ("CodeGenTokenizer", "GPT2Tokenizer"):
         from transformers import CodeGenTokenizer
 
-        model = CodeGenTokenizer(**files).backend_tokenizer
+        model = CodeGenTokenizer(vocab=vocab, merges=merges).backend_tokenizer
     else:
         return None
     bare = Tokenizer(model.model)

@@ -21,11 +21,12 @@ def vision_tower(kind: str, sizes: Mapping[str, Any]) -> nn.Module:
     if kind == "clip":
         from transformers import CLIPVisionConfig, CLIPVisionModel
 
-        tower: nn.Module = CLIPVisionModel(CLIPVisionConfig(**sizes))
+        tower: Any = CLIPVisionModel(CLIPVisionConfig(**sizes))
     else:
         from transformers import SiglipVisionConfig, SiglipVisionModel
 
-        tower = SiglipVisionModel(SiglipVisionConfig(**{**sizes, "vision_use_head": False}))
+        without_head: dict[str, Any] = {**sizes, "vision_use_head": False}
+        tower = SiglipVisionModel(SiglipVisionConfig(**without_head))
     tower.post_layernorm = nn.Identity()
     return tower
 
