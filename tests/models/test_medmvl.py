@@ -14,7 +14,7 @@ from torch import Tensor
 
 import vesalius
 from tests.models.parity import ROOT, Case, cases_of
-from vesalius.errors import InputError, LimitError, OptionError
+from vesalius.errors import CheckpointError, InputError, LimitError, OptionError
 from vesalius.findings.findings import Box
 from vesalius.inference.model import Model
 from vesalius.models.medmvl.quirks import NEVER_COPIED, MedmvlQuirks
@@ -198,12 +198,13 @@ def test_a_system_message_replaces_the_usual_one() -> None:
 def nifti_of(array: Any, path: Path, axes: str) -> str:
     """The scan of `[slices feet→head, rows front→back, columns right→left]` stored in another axis order."""
     import nibabel as nib
+    from nibabel.nifti1 import Nifti1Image
 
     ras = np.ascontiguousarray(array[:, ::-1, ::-1].transpose(2, 1, 0))
-    scan = nib.nifti1.Nifti1Image(ras, np.diag([0.8, 0.8, 3.0, 1.0]))
+    scan = Nifti1Image(ras, np.diag([0.8, 0.8, 3.0, 1.0]))
     wanted = nib.orientations.axcodes2ornt(tuple(axes))
-    turned = scan.as_reoriented(nib.orientations.ornt_transform(nib.orientations.io_orientation(scan.affine), wanted))
-    nib.save(turned, str(path))
+    turn: Any = nib.orientations.ornt_transform(nib.orientations.io_orientation(scan.affine), wanted)
+    nib.save(scan.as_reoriented(turn), str(path))
     return str(path)
 
 
@@ -347,7 +348,7 @@ def test_off_pads_labels_with_what_is_not_learned() -> None:
         (SLICES, asked(image(), image(), "a"), {"conv_version": "pretrain"}, InputError, "1 <image> placeholders"),
         ("siglip_mlp_qwen2", asked("a"), {"conv_version": "pretrain"}, InputError, "placeholders"),
         ("m3dclip_spatialpool_qwen2", asked(image(), "a"), {}, InputError, "volumes only"),
-        ("siglip_mlp_qwen2", asked("a"), {"conv_version": "llama3"}, vesalius.errors.CheckpointError, "eot_id"),
+        ("siglip_mlp_qwen2", asked("a"), {"conv_version": "llama3"}, CheckpointError, "eot_id"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_clear_error(

@@ -20,12 +20,15 @@ _Array = NDArray[Any]
 _Box = tuple[slice, slice, slice]
 
 
-def windowed(values: _Array, low_high: tuple[float, float] = HU_WINDOW) -> NDArray[Any]:
-    """HU `[D, H, W]` → 0..255. Whole numbers are scaled in float64 and float32 stays float32: slices are later cut to
-    whole grey levels, so the rounding must be that of the published code."""
+def windowed(values: _Array, low_high: tuple[float, float] = HU_WINDOW) -> NDArray[np.float32]:
+    """HU `[D, H, W]` → 0..255 float32. Whole numbers are scaled in float64 before that: slices are later cut to whole
+    grey levels, so the rounding must be that of the published code. Slice by slice, as float64 of a scan is large."""
     low, high = low_high
-    real = values.astype(np.float64) if values.dtype.kind in "iu" else values
-    return (np.clip(real, low, high) - low) / (high - low) * 255
+    made = np.empty(values.shape, np.float32)
+    for plane, grey in zip(values, made, strict=True):
+        real = plane.astype(np.float64) if plane.dtype.kind in "iu" else plane
+        grey[...] = (np.clip(real, low, high) - low) / (high - low) * 255
+    return made
 
 
 def foreground_box(values: _Array) -> _Box | None:
