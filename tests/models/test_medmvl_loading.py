@@ -18,6 +18,8 @@ from vesalius.errors import CheckpointError, VesaliusError
 from vesalius.models.medmvl.config import load_config
 from vesalius.models.medmvl.load import UNUSED, build_network
 from vesalius.models.medmvl.network import MedmvlNetwork
+from vesalius.models.medmvl.prompt import PICTURE, Turn, build_prompt
+from vesalius.models.medmvl.tokens import load_tokenizer
 from vesalius.models.parts.sentencepiece_bpe import decode_pieces, read_sentencepiece
 from vesalius.models.registry import recognise
 from vesalius.models.weights import building
@@ -239,3 +241,18 @@ def test_half_precision_computes() -> None:
     family = vesalius.load(str(FIXTURES / QWEN), device="cpu", dtype="bfloat16")
     batch = family.prepare([{"role": "user", "content": "What?"}])
     assert family.logits(batch).dtype == torch.float32
+
+
+def test_an_older_llama_begins_with_bos_and_puts_a_space_after_every_end(tmp_path: Path) -> None:
+    folder = copied("siglip_mlp_phi3", tmp_path / "c")
+    edit(folder / "tokenizer_config.json", lambda c: c.update(legacy=True, add_bos_token=True))
+    tokenizer = load_tokenizer(folder, "llama", 416)
+    asked, picture = Turn(("a",), "b"), Turn((PICTURE, "a"), "b")
+    prompt = build_prompt(tokenizer, "c", [asked, asked], "llama")
+    pieces = [tokenizer.tokenizer.id_to_token(number) for number in prompt.ids]
+    assert pieces[:2] == ["<s>", "▁c"]
+    after = pieces.index("</s>") + 1
+    assert pieces[after : after + 3] == ["▁", "U", "S"]
+    assert [tokenizer.tokenizer.id_to_token(n) for n in prompt.labels if n >= 0] == ["▁b", "</s>"] * 2
+    assert build_prompt(tokenizer, "c", [picture], "pretrain").ids[0] == PICTURE
+    assert tokenizer.pad_id == tokenizer.id_of("<unk>")
