@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
+
+import numpy as np
 
 from vesalius.dialogue.messages import ImagePart, Message, TablePart, TextPart, VideoPart, VolumePart, escape_special
 from vesalius.errors import InputError, OptionError
@@ -12,11 +15,14 @@ from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Ta
 from vesalius.study.read import read
 from vesalius.study.windows import Window, preset
 
-__all__ = ["spoken_of"]
+__all__ = ["read_raw", "spoken_of"]
 
 
-def spoken_of(messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
-    """(messages with their media read, warnings of the readers). Tables and documents become quoted text."""
+def spoken_of(messages: Sequence[Message], *, raw_volumes: bool = False) -> tuple[list[Spoken], list[str]]:
+    """(messages with their media read, warnings of the readers). Tables and documents become quoted text.
+
+    `raw_volumes`: arrays and `.npy` files in volume parts need no geometry (see `read_raw`).
+    """
     spoken: list[Spoken] = []
     warnings: list[str] = []
     for message in messages:
@@ -25,7 +31,7 @@ def spoken_of(messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
             if isinstance(part, TextPart):
                 parts.append(part.text)
                 continue
-            given, study = _read(part)
+            given, study = _read(part, raw_volumes)
             warnings += study.warnings
             for item in study.items:
                 warnings += item.origin.warnings
@@ -38,18 +44,34 @@ def spoken_of(messages: Sequence[Message]) -> tuple[list[Spoken], list[str]]:
     return spoken, list(dict.fromkeys(warnings))
 
 
-def _read(part: Any) -> tuple[Any, Study]:
+_STACK_AFFINE = np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+"""[slices, rows, columns] as slices are looked at: feet to head, front to back, the patient's right to left."""
+
+
+def _read(part: Any, raw_volumes: bool) -> tuple[Any, Study]:
     source = next(getattr(part, name) for name in ("image", "volume", "video", "table") if hasattr(part, name))
     if isinstance(source, Study):
         return None, source
     if isinstance(source, Picture | Volume | Clip | Slide | Table | Document):
         return None, Study((source,))
-    study = read(source)
+    study = read_raw(source) if raw_volumes and isinstance(part, VolumePart) else read(source)
     wanted = {ImagePart: (Picture, Slide), VolumePart: (Volume,), VideoPart: (Clip,), TablePart: (Table,)}[type(part)]
     if not isinstance(part, ImagePart) and not any(isinstance(item, wanted) for item in study.items):
         kinds = ", ".join(sorted({type(item).__name__.lower() for item in study.items}))
         raise InputError(f"the {type(part).__name__.removesuffix('Part').lower()} part holds a {kinds}.")
     return source, study
+
+
+def read_raw(source: Any) -> Study:
+    """As `read`, but an array without geometry is taken as [slices, rows, columns] with voxels of 1 mm, and a warning
+    says that. For families whose published data are such arrays: they never speak of millimetres."""
+    array = getattr(source, "ndim", None) == 3
+    path = isinstance(source, str | PathLike) and str(source).lower().endswith(".npy")
+    if not array and not path:
+        return read(source)
+    study = read(source, affine=_STACK_AFFINE)
+    warning = "a volume without geometry was taken as [slices, rows, columns]; sizes in mm are not known."
+    return Study(study.items, (*study.warnings, warning))
 
 
 def _shown(item: Item, part: Any, source: Any) -> Shown:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
-from vesalius.errors import InputError, OptionError
+from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
-from vesalius.inference.media import spoken_of
-from vesalius.models.contract import Family, Quirks, Shown, media_of
+from vesalius.inference.media import read_raw, spoken_of
+from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.registry import load_family
 from vesalius.study import late_warnings
-from vesalius.study.items import Volume
+from vesalius.study.items import Study, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ class Model:
 
     def ask_batch(
         self,
-        requests: Sequence[tuple[Any, str | None]],
+        requests: Sequence[Any],
         *,
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -88,12 +88,14 @@ class Model:
         batch_size: int = 8,
         **options: Any,
     ) -> list[Answer]:
-        """Answer several (source, question) pairs, in order, `batch_size` at a time; each as `ask` answers it."""
+        """Answer several (source, question) pairs or conversations (lists of messages), in order, `batch_size` at a
+        time; each as `ask` answers it."""
         _check_length(max_new_tokens)
         sampling = Sampling(temperature=temperature, seed=seed)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
-            asked = [self._asked(*request, options) for request in requests[first : first + batch_size]]
+            pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in requests]
+            asked = [self._asked(pair[0], pair[1], options) for pair in pairs[first : first + batch_size]]
             started = time.perf_counter()
             batches: list[Any] = [one.batch for one in asked]
             said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
@@ -131,13 +133,12 @@ class Model:
 
     def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()
-        messages, odd = conversation_of(source, question, escape=self._escape)
-        if messages[-1].role == "assistant":
+        spoken, warnings = self._spoken(source, question)
+        if spoken[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
-        spoken, warnings = spoken_of(messages)
         batch = self.family.prepare(spoken, **options)
         asked = spoken[-1].text
-        return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
+        return _Asked(batch, asked, media_of(spoken), warnings, time.perf_counter() - started)
 
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
@@ -173,19 +174,22 @@ class Model:
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
         """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation.
 
-        A conversation that ends with an answer is prepared for `loss`. A list of conversations is prepared together
-        where the family can. `options` are the family's own.
+        A conversation that ends with an answer is prepared for `loss`. A list of conversations becomes one batch, where
+        the family has that. `options` are the family's own.
         """
         if question is None and _are_conversations(conversation):
-            several: list[Any] = [
-                spoken_of(conversation_of(one, None, escape=self._escape)[0])[0] for one in conversation
-            ]
+            several = [self._spoken(one, None)[0] for one in conversation]
             many: Any = getattr(self.family, "prepare_many", None)
             if many is None:
                 raise OptionError(f"{self.name} prepares one conversation at a time.")
             return many(several, **options)
-        messages, _ = conversation_of(conversation, question, escape=self._escape)
-        return self.family.prepare(spoken_of(messages)[0], **options)
+        return self.family.prepare(self._spoken(conversation, question)[0], **options)
+
+    def _spoken(self, source: Any, question: str | None) -> tuple[list[Spoken], list[str]]:
+        raw = bool(getattr(self.family, "reads_raw_volumes", False))
+        messages, odd = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
+        spoken, warnings = spoken_of(messages, raw_volumes=raw)
+        return spoken, [*odd, *warnings]
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
         """The training loss of a prepared batch, a scalar with gradient."""
@@ -211,6 +215,17 @@ class _Asked:
     prepare_s: float
 
 
+def _read_any(source: Any, raw_volumes: bool) -> Study:
+    from vesalius.study.read import read
+
+    try:
+        return read(source)
+    except GeometryError:
+        if not raw_volumes:
+            raise
+        return read_raw(source)
+
+
 def _are_conversations(given: Any) -> bool:
     return isinstance(given, list | tuple) and bool(given) and all(isinstance(one, list | tuple) for one in given)  # pyright: ignore[reportUnknownVariableType]
 
@@ -220,13 +235,15 @@ def _check_length(max_new_tokens: int) -> None:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(source: Any, question: str | None, *, escape: bool = True) -> tuple[tuple[Message, ...], list[str]]:
+def conversation_of(
+    source: Any, question: str | None, *, raw_volumes: bool = False, escape: bool = True
+) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
-    Paths are read to learn what they are. `escape`: neutralise special tokens in the text.
+    Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
+    special tokens in the text.
     """
-    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
-    from vesalius.study.read import read
+    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
 
     if question is None:
         return read_conversation(source, escape=escape), []
@@ -236,7 +253,7 @@ def conversation_of(source: Any, question: str | None, *, escape: bool = True) -
         if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
         else:
-            study = one if isinstance(one, Study) else read(one)
+            study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
             media += study.items
             warnings += study.warnings
     return from_question(media, question, escape=escape), warnings

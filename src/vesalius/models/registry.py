@@ -53,6 +53,17 @@ def _citrusv(how: Loading) -> Family:
     return CitrusV.load(how)
 
 
+def _medmvl(how: Loading) -> Family:
+    from vesalius.models.medmvl.medmvl import Medmvl
+
+    return Medmvl.load(how)
+
+
+def _is_medmvl(config: Mapping[str, Any]) -> bool:
+    legacy = "llm_type" in config and ("encoder_image_type" in config or "encoder_image3d_type" in config)
+    return "lvlm_llm_type" in config or legacy
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -97,6 +108,17 @@ FAMILIES: dict[str, FamilyCard] = {
         "the authors' checkpoint folder",
         lambda config: config.get("model_type") == "citrus_v",
         _citrusv,
+    ),
+    "medmvl": FamilyCard(
+        "medmvl",
+        "2D 3 B, CT-Chest 3 B, CT 3 B",
+        "pictures, volumes (slices or 3D tower); en",
+        "boxes in pictures",
+        "about 7 GB in bfloat16",
+        "Apache-2.0 (code and weights)",
+        "a checkpoint folder",
+        _is_medmvl,
+        _medmvl,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""

@@ -106,15 +106,23 @@ def building() -> Iterator[None]:
     """Build modules without initialising their weights: the pages are not touched until `fill` writes them."""
     from torch.nn import init
 
+    # transformers keeps torch's functions in a table when it is first imported: it must not see the replaced ones.
+    from transformers import initialization
+
+    tables: list[dict[str, Any]] = [init.__dict__, initialization.TORCH_INIT_FUNCTIONS]
     names = [name for name in dir(init) if name.endswith("_") and not name.startswith("_")]
-    kept = {name: getattr(init, name) for name in names}
+    kept = [{name: table[name] for name in names if name in table} for table in tables]
     try:
-        for name in names:
-            setattr(init, name, lambda tensor, *_, **__: tensor)
+        for table, functions in zip(tables, kept, strict=True):
+            table.update(dict.fromkeys(functions, _untouched))
         yield
     finally:
-        for name, function in kept.items():
-            setattr(init, name, function)
+        for table, functions in zip(tables, kept, strict=True):
+            table.update(functions)
+
+
+def _untouched(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+    return tensor
 
 
 def fill(

@@ -1,0 +1,244 @@
+"""MedM-VL: one language model, a 2D tower and/or a 3D tower, each with a connector; visual tokens are spliced into the
+prompt where the pictures and volumes stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from vesalius.errors import InputError, OptionError
+from vesalius.findings.findings import Finding
+from vesalius.models.contract import Conversation, Loading
+from vesalius.models.medmvl.boxes import located
+from vesalius.models.medmvl.load import Loaded, load_checkpoint
+from vesalius.models.medmvl.pixels import VolumeReading
+from vesalius.models.medmvl.prepare import Prepared, prepare
+from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
+from vesalius.models.medmvl.splice import padded, real_rows, spliced_embeds, spliced_labels
+from vesalius.models.medmvl.tokens import TERMINATORS
+from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.token_stream import Sampling, TokenStep, stream_tokens
+
+__all__ = ["Medmvl"]
+
+
+class Medmvl:
+    """A loaded checkpoint. `model`: the network, parameters named as in the published state dict, ready for training.
+    `unused`: stored tensors that no forward pass reads."""
+
+    name = "medmvl"
+    notice = "MedM-VL is a research model, not a medical device."
+    reads_raw_volumes = True
+    """Arrays without geometry are volumes in their stored order, as in the published data."""
+    raw_text = True
+    """Texts are tokenised apart from control tokens, so nothing in them needs to be broken up."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.config, self.model, self.tokenizer = loaded.config, loaded.network, loaded.tokenizer
+        self.quirks, self.unused = loaded.pixels.quirks, loaded.unused
+        self.end_id = self.tokenizer.id_of(TERMINATORS[self.config.llm_type])
+
+    @classmethod
+    def load(cls, how: Loading) -> Medmvl:
+        """Load a checkpoint folder; errors as `load_checkpoint`."""
+        return cls(load_checkpoint(how))
+
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Tensors of a conversation; options and errors as `prepare_many`."""
+        return self.prepare_many([conversation], **options)
+
+    def prepare_many(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        conv_version: str | None = None,
+        mode: str | None = None,
+        volume_intensity: str | None = None,
+        volume_orientation: str | None = None,
+        max_new_tokens: int | None = None,
+        **unknown: Any,
+    ) -> Prepared:
+        """Tensors of several conversations as one batch.
+
+        `conv_version`: the template (None: the language model's; also "pretrain", "pretrain_image3d").  `mode`:
+        "generate" or "train" (None: whether the conversations end with an answer).  `volume_intensity`: "hu" (None) or
+        "0_255".  `volume_orientation`: "radiological" (None) or "stored", see `pixels`.  `max_new_tokens`: room for the
+        answer, checked here.
+        Raises InputError (roles, media without placeholder), LimitError (too long, with the count), OptionError.
+        """
+        if unknown:
+            raise OptionError(
+                f"medmvl's prepare has no option {min(unknown)!r}.",
+                fix="It has conv_version, mode, volume_intensity, volume_orientation and max_new_tokens.",
+            )
+        return prepare(
+            self.loaded,
+            conversations,
+            conv_version=conv_version,
+            mode=mode,
+            volumes=VolumeReading(volume_intensity, volume_orientation),
+            max_new_tokens=max_new_tokens,
+        )
+
+    # --- computing ----------------------------------------------------------------------------------------------------
+
+    def embedded(self, batch: Mapping[str, Tensor], trace: dict[str, Tensor] | None = None) -> list[Tensor]:
+        """`[P, D]` of each row: token embeddings with visual tokens spliced in. `trace` receives the stages."""
+        of_pictures: dict[str, Tensor] = {}
+        of_volumes: dict[str, Tensor] = {}
+        pictures, volumes = batch.get("pixel_values"), batch.get("volume_pixel_values")
+        seen_pictures = [] if pictures is None else list(self.model.see_pictures(pictures, of_pictures))
+        seen_volumes = [] if volumes is None else list(self.model.see_volumes(volumes, of_volumes))
+        if trace is not None:
+            _merge(trace, of_pictures, of_volumes)
+        device, table = self.model.device, self.model.llm.get_input_embeddings()
+        ids = [row.to(device) for row in real_rows(batch["input_ids"], batch["attention_mask"])]
+        return spliced_embeds(ids, table, seen_pictures, seen_volumes)
+
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`[B, P, V]` float32 at every position after splicing."""
+        with torch.inference_mode():
+            return self.model.llm.lm_head(self._hidden(self.embedded(batch), train="labels" in batch)).float()
+
+    def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Intermediates by name: pixels, `patch_embed`, `encoder_image`, `attn_pool`, `connector_image`,
+        `encoder_image3d`, `connector_image3d`, `inputs_embeds`, `logits`, `logits_last16`; with `.0` for pictures and
+        `.1` for volumes where both pass the same tower."""
+        made: dict[str, Tensor] = {name: tensor for name, tensor in batch.items() if "input_ids" not in name}
+        train = "labels" in batch
+        with torch.inference_mode():
+            rows = self.embedded(batch, made)
+            made["inputs_embeds"] = padded(rows, 0.0, left=not train)
+            made["logits"] = self.model.llm.lm_head(self._hidden(rows, train=train)).float()
+            made["logits_last16"] = made["logits"][:, -16:]
+            if train and self._learns(batch):
+                made["loss"] = self.loss(batch)[None]
+        return made
+
+    def loss(self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None, **unknown: Any) -> Tensor:
+        """Mean cross-entropy over every learned token of the whole batch, a float32 scalar with gradient.
+
+        `labels`: `[B, L]` beside `input_ids` or `[B, P]` after splicing, in place of the batch's own; -100 is not
+        learned. Raises InputError when nothing is learned.
+        """
+        if unknown:
+            raise OptionError(f"medmvl's loss has no option {min(unknown)!r}.", fix="It has labels.")
+        rows = self.embedded(batch)
+        targets = self._targets(batch, labels, [len(row) for row in rows])[:, 1:]
+        learned = targets != IGNORE
+        if not bool(learned.any()):
+            raise InputError("no token of the batch is learned.", fix="End each conversation with an answer.")
+        hidden = self._hidden(rows, train=True)[:, :-1]
+        learned = learned.to(hidden.device)
+        # The head is large: only positions whose next token is learned pass it.
+        return F.cross_entropy(self.model.llm.lm_head(hidden[learned]).float(), targets.to(hidden.device)[learned])
+
+    def _learns(self, batch: Mapping[str, Tensor]) -> bool:
+        return bool((batch["spliced_labels"][:, 1:] != IGNORE).any())
+
+    def _targets(self, batch: Mapping[str, Tensor], labels: Tensor | None, lengths: list[int]) -> Tensor:
+        if labels is None:
+            if "spliced_labels" not in batch:
+                raise InputError("the batch has no labels.", fix="End each conversation with an answer.")
+            return batch["spliced_labels"]
+        if labels.shape == (len(lengths), max(lengths)):
+            return labels
+        if labels.shape != batch["input_ids"].shape:
+            raise InputError(
+                f"labels are {tuple(labels.shape)}; {tuple(batch['input_ids'].shape)} (as the ids) or "
+                f"{(len(lengths), max(lengths))} (after splicing) is needed."
+            )
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        media = {kind: [number] * int((ids == kind).sum()) for kind, number in self._tokens_of(batch).items()}
+        return padded(spliced_labels(real_rows(ids, mask), real_rows(labels, mask), media), IGNORE, left=False)
+
+    def _tokens_of(self, batch: Mapping[str, Tensor]) -> dict[int, int]:
+        made: dict[int, int] = {}
+        if "pixel_values" in batch:
+            made[PICTURE] = self.model.tokens_of_picture()
+        if "volume_pixel_values" in batch:
+            made[VOLUME] = self.model.tokens_of_volume(batch["volume_pixel_values"].shape[2])
+        return made
+
+    def _hidden(self, rows: Sequence[Tensor], *, train: bool) -> Tensor:
+        """`[B, P, D]` after the final norm. Positions count real tokens; padding is on the left, in training on the
+        right."""
+        embeds = padded(rows, 0.0, left=not train)
+        mask = padded([torch.ones(len(row), device=embeds.device) for row in rows], 0, left=not train).long()
+        whole = bool(mask.all())
+        return self.model.llm.model(
+            inputs_embeds=embeds,
+            attention_mask=None if whole else mask,
+            position_ids=(mask.cumsum(1) - 1).clamp_min(0),
+            use_cache=False,
+        ).last_hidden_state
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    def say(
+        self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling
+    ) -> Iterator[tuple[str, str | None]]:
+        """Yield (new text, finish reason or None) as tokens are made; half a character waits for its other half."""
+        ids: list[int] = []
+        told = ""
+        with torch.inference_mode():
+            rows = self.embedded(batch)
+        if len(rows) != 1:
+            raise InputError(f"the batch holds {len(rows)} conversations; one is said at a time.", fix="Use ask_batch.")
+        for step in self._decode(rows, max_new_tokens, sampling):
+            if step.ids[0] is not None:
+                ids.append(step.ids[0])
+            reason = step.finished[0]
+            text = self.tokenizer.decode(ids)
+            text = text if reason is not None else self.tokenizer.settled(text)
+            yield text[len(told) :], reason
+            told = max(told, text, key=len)
+
+    def say_batch(
+        self, batches: Sequence[Mapping[str, Tensor]], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[tuple[str, str, int]]:
+        """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order."""
+        with torch.inference_mode():
+            rows = [row for batch in batches for row in self.embedded(batch)]
+        ids: list[list[int]] = [[] for _ in rows]
+        reasons = ["length"] * len(rows)
+        for step in self._decode(rows, max_new_tokens, sampling):
+            for number, (token, reason) in enumerate(zip(step.ids, step.finished, strict=True)):
+                if token is not None:
+                    ids[number].append(token)
+                    reasons[number] = reason or reasons[number]
+        return [(self.tokenizer.decode(said), reason, len(said)) for said, reason in zip(ids, reasons, strict=True)]
+
+    def findings(self, batch: Any, text: str) -> list[Finding]:
+        """Boxes of the answer in pixels of the original picture, on the last picture of the conversation."""
+        media = batch.media[0] if isinstance(batch, Prepared) else ()
+        return located(media, text, stored_upright=not self.quirks.opened_by_pillow)
+
+    def _decode(self, rows: Sequence[Tensor], max_new_tokens: int, sampling: Sampling) -> Iterator[TokenStep]:
+        decoder = HfDecoder(
+            self.model.llm.model, self.model.llm.lm_head, max_positions=int(self.config.llm["max_position_embeddings"])
+        )
+        mask = padded([torch.ones(len(row)) for row in rows], 0, left=True).bool()
+        return stream_tokens(
+            decoder,
+            padded(rows, 0.0, left=True),
+            mask_BL=None if bool(mask.all()) else mask,
+            max_new_tokens=max_new_tokens,
+            stop_ids=[self.tokenizer.eos_id, self.end_id],
+            sampling=sampling,
+            guard=not self.quirks.endless_repetition,
+        )
+
+
+def _merge(trace: dict[str, Tensor], pictures: Mapping[str, Tensor], volumes: Mapping[str, Tensor]) -> None:
+    """Stages of both paths; where both passed the same module, `.0` is the picture's and `.1` the volume's."""
+    for name in {**pictures, **volumes}:
+        if name in pictures and name in volumes:
+            trace[f"{name}.0"], trace[f"{name}.1"] = pictures[name], volumes[name]
+        else:
+            trace[name] = pictures[name] if name in pictures else volumes[name]
