@@ -11,7 +11,7 @@ from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
 from vesalius.inference.media import spoken_of
-from vesalius.models.contract import Family, Quirks, Shown, media_of
+from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.registry import load_family
 from vesalius.study import late_warnings
@@ -120,7 +120,7 @@ class Model:
 
     def _asked(self, source: Any, question: str | None) -> _Asked:
         started = time.perf_counter()
-        messages, odd = conversation_of(source, question)
+        messages, odd = conversation_of(source, question, escape=self._escapes)
         if messages[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
         spoken, warnings = spoken_of(messages)
@@ -129,7 +129,8 @@ class Model:
         return _Asked(batch, asked, media_of(spoken), [*odd, *warnings], time.perf_counter() - started)
 
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
-        text = text.strip()
+        split: Any = getattr(self.family, "split_thinking", None)
+        thinking, text = ("", text.strip()) if split is None else split(text)
         # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
         late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
         warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
@@ -148,6 +149,7 @@ class Model:
             self.name,
             one.question,
             tuple(shown.item for shown in one.media),
+            thinking=thinking,
             trace={"scene": getattr(one.batch, "scene_text", ""), "warnings": list(dict.fromkeys(warnings))},
             notice=self.notice,
         )
@@ -155,9 +157,25 @@ class Model:
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:
         """The one processor: named tensors (`input_ids` `[1, L]`, …) of a conversation.
 
-        A conversation that ends with an answer is prepared for `loss`. `options` are the family's own.
+        A conversation that ends with an answer is prepared for `loss`. A list of conversations becomes one packed row,
+        where the family packs. `options` are the family's own.
         """
-        return self.family.prepare(spoken_of(conversation_of(conversation, question)[0])[0], **options)
+        if question is None and isinstance(conversation, list | tuple) and conversation:
+            several: Sequence[Any] = conversation
+            if all(isinstance(one, list | tuple) for one in several):
+                packed: Any = getattr(self.family, "prepare_packed", None)
+                if packed is None:
+                    raise OptionError(f"{self.name} packs no conversations into one row.", fix="Prepare one by one.")
+                return packed([self._spoken(one, None) for one in several], **options)
+        return self.family.prepare(self._spoken(conversation, question), **options)
+
+    def _spoken(self, conversation: Any, question: str | None) -> list[Spoken]:
+        return spoken_of(conversation_of(conversation, question, escape=self._escapes)[0])[0]
+
+    @property
+    def _escapes(self) -> bool:
+        """Whether special tokens in text are broken by a space: not where the family encodes text apart from them."""
+        return not getattr(self.family, "keeps_special_text", False)
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
         """The training loss of a prepared batch, a scalar with gradient."""
@@ -188,16 +206,18 @@ def _check_length(max_new_tokens: int) -> None:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(source: Any, question: str | None) -> tuple[tuple[Message, ...], list[str]]:
+def conversation_of(
+    source: Any, question: str | None, *, escape: bool = True
+) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
-    Paths are read to learn what they are.
+    Paths are read to learn what they are. `escape`: neutralise special tokens in the texts of messages.
     """
     from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table
     from vesalius.study.read import read
 
     if question is None:
-        return read_conversation(source), []
+        return read_conversation(source, escape=escape), []
     media: list[Item] = []
     warnings: list[str] = []
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:

@@ -41,6 +41,18 @@ def _starter(how: Loading) -> Family:
     return Starter.load(how.folder or WEIGHTS)
 
 
+def _is_hulumed(config: Mapping[str, Any]) -> bool:
+    from vesalius.models.hulumed.config import is_hulumed
+
+    return is_hulumed(config)
+
+
+def _hulumed(how: Loading) -> Family:
+    from vesalius.models.hulumed import HuluMed
+
+    return HuluMed.load(how)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -52,6 +64,17 @@ FAMILIES: dict[str, FamilyCard] = {
         "in the package; base by `vesalius starter install`",
         lambda config: "recipe_sha256" in config,
         _starter,
+    ),
+    "hulumed": FamilyCard(
+        "hulumed",
+        "4B, 7B, 14B, 32B",
+        "text, pictures, volumes, videos; en, zh",
+        "text, thinking",
+        "bf16: 9.7, 16.1, 30.4, 66.4 GB",
+        "Apache-2.0",
+        "Hub: ZJU-AI4H/Hulu-Med-*",
+        _is_hulumed,
+        _hulumed,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""

@@ -1,0 +1,105 @@
+"""Token reduction: which blocks of a clip's or volume's frames are worth a visual token.
+
+A strategy looks at pixels alone, after resizing and before any network: `blocks` holds what each visual token would
+stand for. Shape letters: T frames, N blocks of a frame (row by row), M patches of a block (m x m), C = 3 colours,
+P pixels of a patch's side. Values are normalised to -1…1 (one grey level of 255 is 2/255).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import OptionError
+
+__all__ = ["RULES", "HuluMedReduction", "KeepAll", "Reduction", "VideoLlama3Reduction", "reduction"]
+
+Blocks = NDArray[np.float32]
+Kept = NDArray[np.bool_]
+
+
+class Reduction(Protocol):
+    """Chooses the blocks that stay."""
+
+    @property
+    def name(self) -> str:
+        """As `reduction` knows it."""
+        ...
+
+    def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
+        """`[T, N]`, True where the block stays. `columns`: blocks in a row of a frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeepAll:
+    """Nothing is dropped."""
+
+    name: str = "none"
+
+    def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
+        """See `Reduction.keep`."""
+        del columns
+        return np.ones(blocks_TNMCPP.shape[:2], np.bool_)
+
+
+def _changed(blocks_TNMCPP: Blocks, threshold: float, first_whole: bool) -> Kept:
+    """Blocks whose mean change from the frame before exceeds `threshold`; no frame is left without its block 0."""
+    frames, count = blocks_TNMCPP.shape[:2]
+    flat = blocks_TNMCPP.reshape(frames, count, -1)
+    kept = np.zeros((frames, count), np.bool_)
+    kept[0] = first_whole
+    for frame in range(1, frames):
+        kept[frame] = np.abs(flat[frame] - flat[frame - 1]).mean(-1, dtype=np.float32) > np.float32(threshold)
+    kept[~kept.any(1), 0] = True
+    return kept
+
+
+@dataclass(frozen=True)
+class HuluMedReduction:
+    """Mean change above 12.75 of 255 grey levels. As published, a first frame keeps its block 0 only (the fill value
+    meant to keep it is compared after a division by 255); `first_whole` corrects that."""
+
+    first_whole: bool = False
+    threshold: float = 0.1
+    name: str = "hulumed"
+
+    def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
+        """See `Reduction.keep`."""
+        del columns
+        return _changed(blocks_TNMCPP, self.threshold, self.first_whole)
+
+
+@dataclass(frozen=True)
+class VideoLlama3Reduction:
+    """Only near-exact repeats of the frame before are dropped; the first frame stays whole."""
+
+    threshold: float = 0.1 / 255
+    name: str = "videollama3"
+
+    def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
+        """See `Reduction.keep`."""
+        del columns
+        return _changed(blocks_TNMCPP, self.threshold, first_whole=True)
+
+
+RULES: dict[str, type[Any]] = {
+    "none": KeepAll,
+    "hulumed": HuluMedReduction,
+    "videollama3": VideoLlama3Reduction,
+}
+"""Every strategy by name."""
+
+
+def reduction(name: str, **settings: Any) -> Reduction:
+    """The strategy of that name. OptionError for another name or a setting it does not have."""
+    kind = RULES.get(name)
+    if kind is None:
+        raise OptionError(f"no token reduction is called {name!r}.", fix=f"Use {', '.join(RULES)}.")
+    try:
+        return kind(**settings)
+    except TypeError:
+        raise OptionError(f"the token reduction {name!r} has no setting {', '.join(sorted(settings))}.") from None
