@@ -206,9 +206,7 @@ def _check_length(max_new_tokens: int) -> None:
         raise OptionError(f"max_new_tokens is {max_new_tokens}; it must be 1 to 8192.")
 
 
-def conversation_of(
-    source: Any, question: str | None, *, escape: bool = True
-) -> tuple[tuple[Message, ...], list[str]]:
+def conversation_of(source: Any, question: str | None, *, escape: bool = True) -> tuple[tuple[Message, ...], list[str]]:
     """(conversation, warnings of the readers) from media and a question, or from a list of messages.
 
     Paths are read to learn what they are. `escape`: neutralise special tokens in the texts of messages.

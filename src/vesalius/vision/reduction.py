@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import OptionError
+from vesalius.vision.novelty import Novelty, grey_frames, novelty_of
 
-__all__ = ["RULES", "HuluMedReduction", "KeepAll", "Reduction", "VideoLlama3Reduction", "reduction"]
+__all__ = [
+    "RULES",
+    "HuluMedReduction",
+    "KeepAll",
+    "Reduction",
+    "VesaliusReduction",
+    "VideoLlama3Reduction",
+    "reduction",
+]
 
 Blocks = NDArray[np.float32]
 Kept = NDArray[np.bool_]
@@ -86,10 +95,69 @@ class VideoLlama3Reduction:
         return _changed(blocks_TNMCPP, self.threshold, first_whole=True)
 
 
+@dataclass(frozen=True)
+class VesaliusReduction:
+    """Ours. A block stays when some small part of it differs from the same block as it was *last kept*.
+
+    The first frame stays whole. Air outside the body goes. A compact spot that stands out by `spot_levels` grey levels
+    from all around it and was not there before always stays, as does every block again after `refresh` frames and the
+    most changed block of every frame. `threshold`: change in grey levels of a cell of a few pixels; None finds, per
+    item, the one that keeps about `share` of all tokens.
+    """
+
+    threshold: float | None = None
+    share: float = 0.33
+    spot_levels: float = 45.0
+    refresh: int = 12
+    name: str = "vesalius"
+
+    def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
+        """See `Reduction.keep`."""
+        frames, count = blocks_TNMCPP.shape[:2]
+        if frames == 1:
+            return np.ones((1, count), np.bool_)
+        novelty = novelty_of(
+            grey_frames(blocks_TNMCPP, columns), count // columns, columns, int(blocks_TNMCPP.shape[-1])
+        )
+        if self.threshold is not None:
+            return self._walk(novelty, (self.threshold / novelty.usual[0], self.threshold / novelty.usual[1]))
+        # Short items spend much of their share on the first frame; something must be left for the others.
+        later = min(max((self.share * frames - 1) / (frames - 1), 0.2), self.share)
+        low, high = 0.0, 16.0
+        for _ in range(9):
+            middle = (low + high) / 2
+            if self._walk(novelty, (middle, middle))[1:].mean() > later:
+                low = middle
+            else:
+                high = middle
+        return self._walk(novelty, (high, high))
+
+    def _walk(self, novelty: Novelty, limits: tuple[float, float]) -> Kept:
+        """Frame after frame; a kept block becomes the reference of those that follow."""
+        frames, count = novelty.outside.shape
+        kept = np.zeros((frames, count), np.bool_)
+        kept[0] = True
+        references = [values[0].copy() for values in (*novelty.cells, novelty.spots)]
+        age = np.zeros(count, np.intp)
+        for frame in range(1, frames):
+            now = [values[frame] for values in (*novelty.cells, novelty.spots)]
+            changes = [np.abs(a - b).max(-1) for a, b in zip(now[:2], references[:2], strict=True)]
+            scores = np.maximum(changes[0] / max(limits[0], 1e-6), changes[1] / max(limits[1], 1e-6))
+            appeared = (now[2] - references[2]).max(-1) > self.spot_levels
+            age += 1
+            stays = ((scores > 1) | appeared | (age >= self.refresh)) & ~novelty.outside[frame]
+            stays[int(np.argmax(scores))] = True
+            kept[frame], age[stays] = stays, 0
+            for reference, values in zip(references, now, strict=True):
+                reference[stays] = values[stays]
+        return kept
+
+
 RULES: dict[str, type[Any]] = {
     "none": KeepAll,
     "hulumed": HuluMedReduction,
     "videollama3": VideoLlama3Reduction,
+    "vesalius": VesaliusReduction,
 }
 """Every strategy by name."""
 

@@ -38,7 +38,12 @@ class HuluMed:
     """Text reaches `prepare` as it was written: it is encoded by a tokenizer that knows no special token."""
 
     def __init__(
-        self, config: HuluMedConfig, model: HuluMedNetwork, tokenizer: HuluMedTokenizer, quirks: HuluMedQuirks, folder: Path
+        self,
+        config: HuluMedConfig,
+        model: HuluMedNetwork,
+        tokenizer: HuluMedTokenizer,
+        quirks: HuluMedQuirks,
+        folder: Path,
     ) -> None:
         self.config, self.model, self.tokenizer, self.quirks = config, model, tokenizer, quirks
         self.preparer = Preparer(config, tokenizer, quirks, folder)
@@ -115,7 +120,7 @@ class HuluMed:
         """`vision_features` `[P/m², D]` after pooling, `projected_tokens` `[P/m², H]`, `inputs_embeds` `[1, L', H]`,
         and, where something is learnt, `loss_per_sample` `[samples]` float64; beside what `prepare` made."""
         with torch.inference_mode():
-            found = {name: tensor for name, tensor in batch.items()}
+            found = dict(batch.items())
             looked = self._looked(batch)
             if looked is not None:
                 found["vision_features"], found["projected_tokens"] = looked
@@ -180,7 +185,7 @@ class HuluMed:
         length = batch["spliced_ids"].shape[1]
         if length + max_new_tokens > self.config.max_positions:
             raise LimitError(
-                f"{length} tokens and {max_new_tokens} new ones exceed the {self.config.max_positions} the model reads.",
+                f"{length} tokens and {max_new_tokens} new ones exceed the {self.config.max_positions} it reads.",
                 fix="Give fewer slices or less text, or ask for a shorter answer.",
             )
         return self.embedded(batch)

@@ -53,14 +53,14 @@ def visual_of(shown: Shown, number: int, options: PrepareOptions, quirks: HuluMe
             height = high * max(cut.row_per_column, 1.0)
             width = wide * max(1 / cut.row_per_column, 1.0)
             exchange = options.volume_loader == "original" and quirks.stored_axes and quirks.pil_size_exchange
-            return _visual("video", cut.frames, height, width, places, exchange=exchange)
+            return _visual("video", cut.frames, (height, width), places, exchange=exchange)
         case Clip():
             if item.num_frames == 0:
                 raise InputError("a video without frames was given.")
             indices, times = chosen_frames(shown, options.layout, options.max_frames, options.timestamps)
             places = tuple(Where(number, frame=i, time_s=float(item.times_s[i])) for i in indices)
             frames = item.frames(indices)
-            return _visual("video", frames, *frames[0].shape[:2], places, times=times)
+            return _visual("video", frames, frames[0].shape, places, times=times)
         case Table() | Document():
             raise InputError("a table or text holds no picture to look at.", fix="Give it as text in the question.")
 
@@ -70,13 +70,12 @@ def _picture(
 ) -> Visual:
     by_pillow = options.image_from == "pil" or (options.image_from is None and not isinstance(shown.source, np.ndarray))
     exchange = by_pillow and quirks.pil_size_exchange
-    return _visual("image", [pixels], *pixels.shape[:2], (Where(number),), exchange=exchange)
+    return _visual("image", [pixels], pixels.shape, (Where(number),), exchange=exchange)
 
 
 def _visual(
-    modal: Modal, frames: list[NDArray[np.uint8]], height: float, width: float, places: tuple[Where, ...],
+    modal: Modal, frames: list[NDArray[np.uint8]], shape: tuple[float, ...], places: tuple[Where, ...],
     *, exchange: bool = False, times: tuple[float, ...] | None = None,
 ) -> Visual:  # fmt: skip
-    if exchange:
-        height, width = width, height
+    height, width = (shape[1], shape[0]) if exchange else (shape[0], shape[1])
     return Visual(modal, frames, height, width, places, times)

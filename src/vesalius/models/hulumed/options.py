@@ -51,7 +51,7 @@ def read_options(given: dict[str, Any], config: HuluMedConfig) -> PrepareOptions
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
             raise OptionError(f"Hulu-Med's prepare has no option {name!r}.", fix=hint)
-    values = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     layout = _one_of(values, "layout", ("hf", "original")) or config.layout
     merge = values.get("merge_size")
     if isinstance(merge, Sequence) and not isinstance(merge, str):
@@ -72,7 +72,8 @@ def read_options(given: dict[str, Any], config: HuluMedConfig) -> PrepareOptions
     values.setdefault("token_reduction", config.token_reduction)
     values.setdefault("max_tokens", config.rules.max_tokens)
     values.setdefault("min_tokens", config.rules.min_tokens)
-    return PrepareOptions(**{**values, "merge_size": merge})
+    values["merge_size"] = merge
+    return PrepareOptions(**values)
 
 
 def _one_of(values: dict[str, Any], name: str, allowed: tuple[str, ...]) -> Any:

@@ -42,7 +42,9 @@ class Preparer:
         if not conversation:
             raise InputError("the conversation is empty.", fix="Add a user message.")
         training = conversation[-1].role == "assistant"
-        visuals = [visual_of(shown, number, options, self.quirks) for number, shown in enumerate(media_of(conversation))]
+        visuals = [
+            visual_of(shown, number, options, self.quirks) for number, shown in enumerate(media_of(conversation))
+        ]
         merges = self._merges(visuals, options, merge_size)
         sizes = self._sizes(visuals, merges, options)
         strategy = self._strategy(options)
@@ -77,9 +79,12 @@ class Preparer:
         if training and not visuals:
             # So that the vision weights take part in every training step; the features stand for no token.
             merge = merge_size if isinstance(merge_size, int) else merge_size[0] if merge_size else 1
-            pixels, grids, merges, modals = [np.zeros((merge * merge, 3 * patch * patch), np.float32)], [
-                (1, merge, merge)
-            ], [merge], ("text",)
+            pixels, grids, merges, modals = (
+                [np.zeros((merge * merge, 3 * patch * patch), np.float32)],
+                [(1, merge, merge)],
+                [merge],
+                ("text",),
+            )
             kept, counts = [np.ones((1, 1), np.bool_)], ((0,),)
         return Sample(
             rendered_text(pieces),

@@ -11,7 +11,7 @@ from typing import Literal
 from vesalius.errors import OptionError
 from vesalius.models.weights import read_json
 
-__all__ = ["MediaPart", "Piece", "Said", "TEMPLATE_FILES", "render", "rendered_text", "system_sentence", "time_text"]
+__all__ = ["TEMPLATE_FILES", "MediaPart", "Piece", "Said", "render", "rendered_text", "system_sentence", "time_text"]
 
 TEMPLATE_FILES = ("chat_template.json", "chat_template.jinja", "tokenizer_config.json")
 

@@ -37,8 +37,8 @@ def segment_frames(frames: int, rate: float, fps: float, most: int = _ORIGINAL_M
     """Original reader, animations and folders: the middle of every segment of rate // fps frames, or `most` evenly."""
     if frames / rate >= most:
         return spread_frames(0, frames, most)
-    segment = min(rate // fps, frames)
-    return np.arange(segment // 2, frames, max(segment, 1), dtype=int).tolist()
+    segment = max(int(min(rate // fps, frames)), 1)
+    return list(range(segment // 2, frames, segment))
 
 
 def resampled_frames(

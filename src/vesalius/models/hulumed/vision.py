@@ -112,7 +112,8 @@ class VisionTower(nn.Module):
         self.post_layernorm = nn.LayerNorm(shape.hidden_size, shape.layer_norm_eps)
 
     def forward(self, pixels: Tensor, grids: Tensor, merges: Tensor) -> Tensor:
-        """`pixels` `[Σ t·h·w, 3·patch²]`, `grids` `[n, 3]` (frames, rows, columns), `merges` `[n]` → `[Σ t·h·w/m², D]`."""
+        """`pixels` `[Σ t·h·w, 3·patch²]`, `grids` `[n, 3]` (t frames, h rows, w columns of patches), `merges` `[n]` →
+        `[Σ t·h·w/m², D]`."""
         pooled: list[Tensor] = []
         start = 0
         for (frames, rows, columns), merge in zip(grids.tolist(), merges.tolist(), strict=True):

@@ -26,9 +26,7 @@ def speak(
     """Yield (new text, finish reason or None) per token; half a character waits for its other half."""
     ids: list[int] = []
     told = ""
-    steps = stream_tokens(
-        decoder, prompt_1LD, max_new_tokens=max_new_tokens, stop_ids=stop_ids, sampling=sampling
-    )
+    steps = stream_tokens(decoder, prompt_1LD, max_new_tokens=max_new_tokens, stop_ids=stop_ids, sampling=sampling)
     for step in steps:
         if step.ids[0] is not None:
             ids.append(step.ids[0])
