@@ -134,6 +134,7 @@ class Model:
         # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
         late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
         warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
+        kept, seen = getattr(one.batch, "visual_tokens", (0, 0))
         usage = Usage(
             int(one.batch["input_ids"].shape[-1]),
             tokens,
@@ -141,6 +142,8 @@ class Model:
             round(first_s, 4),
             round(total_s, 4),
             finish,
+            visual_tokens=seen,
+            visual_tokens_kept=kept,
         )
         return Answer(
             text,

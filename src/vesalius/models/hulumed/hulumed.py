@@ -164,7 +164,7 @@ class HuluMed:
         """See `Family.say`."""
         prompt = self._prompt(batch, max_new_tokens)
         return speak(
-            self._decoder(), prompt, self.tokenizer.decode,
+            self.decoder(), prompt, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
         )  # fmt: skip
 
@@ -174,11 +174,12 @@ class HuluMed:
         """See `Family.say_batch`."""
         prompts = [self._prompt(batch, max_new_tokens) for batch in batches]
         return speak_batch(
-            self._decoder(), prompts, self.tokenizer.decode,
+            self.decoder(), prompts, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
         )  # fmt: skip
 
-    def _decoder(self) -> HfDecoder:
+    def decoder(self) -> HfDecoder:
+        """The language model as the decoding loop drives it."""
         return HfDecoder(self.model.model, self.model.lm_head, max_positions=self.config.max_positions)
 
     def _prompt(self, batch: Batch, max_new_tokens: int) -> Tensor:

@@ -58,6 +58,8 @@ class Prepared(Mapping[str, Tensor]):
 
     def parts(self) -> Iterator[tuple[slice, str]]:
         """Where each item's tokens lie in `kept_mask`, and its modal."""
+        if "grid_sizes" not in self.tensors:
+            return
         start = 0
         grids, merges = self.tensors["grid_sizes"].tolist(), self.tensors["merge_sizes"].tolist()
         for (t, h, w), m, modal in zip(grids, merges, self.modals, strict=True):

@@ -48,7 +48,8 @@ def slice_indices(depth: int, num_slices: int | None, loader: Loader, *, repeat:
 
 
 def cut_slices(shown: Shown, loader: Loader, quirks: HuluMedQuirks) -> CutSlices:
-    """The slices of a volume part. `shown.window` clips before the scaling; the original reader knows none."""
+    """The slices of a volume part. `shown.window` clips before the scaling (only the HF reader has one as
+    published)."""
     volume = shown.item
     assert isinstance(volume, Volume)
     axis: Axis = shown.axis or "axial"
