@@ -17,6 +17,7 @@ Array = NDArray[np.float32]
 _DARK = 25.0
 """Grey level below which a pixel may be air."""
 
+_CROWDED = 80.0
 _USUAL = 70.0
 """Percentile of the changes from frame to frame that counts as one usual change of an item."""
 
@@ -34,11 +35,15 @@ def grey_frames(blocks_TNMCPP: Array, columns: int) -> Array:
 class Novelty:
     """`cells`: cell means `[T, N, K]` at two scales, in usual changes of the item (`usual`: grey levels of one).
     `spots`: how far compact spots stand out from all that is around them, grey levels `[T, N, K]`.
-    `outside` `[T, N]`: air around the body."""
+    `appearing` `[T, N]`: the same of the change since one and two frames before, which finds spots that touch other
+    structures. `crowded`: what a fifth of the blocks inside the body exceed in either: where spots are everywhere they
+    are no sign. `outside` `[T, N]`: air around the body."""
 
     cells: tuple[Array, Array]
     usual: tuple[float, float]
     spots: Array
+    appearing: Array
+    crowded: tuple[float, float]
     outside: NDArray[np.bool_]
 
 
@@ -47,13 +52,21 @@ def novelty_of(frames_THW: Array, rows: int, columns: int, patch: int) -> Novelt
     fine = patch // 7 if patch >= 14 and patch % (patch // 7) == 0 else 1
     small = _cells(frames_THW, fine)
     spots = np.maximum(_spots(small, 2, 4), _spots(small, 4, 7))
+    appearing = np.zeros((len(small), rows * columns), np.float32)
+    for back in range(1, min(3, len(small))):
+        change = small[back:] - small[:-back]
+        found = np.maximum(_spots(change, 2, 4), _spots(change, 4, 7))
+        np.maximum(appearing[back:], _blocks(found, rows, columns).max(-1), out=appearing[back:])
     outside = outside_body(frames_THW, rows, columns)
     halves, pairs = (
         _blocks(values, rows, columns) for values in (_cells(frames_THW, max(patch // 2, 1)), _box(small, 2))
     )
     usual = (_usual(halves, outside), _usual(pairs, outside))
     cells = (halves / np.float32(usual[0]), pairs / np.float32(usual[1]))
-    return Novelty(cells, usual, _blocks(spots, rows, columns), outside)
+    blocks = _blocks(spots, rows, columns)
+    new = np.diff(blocks, axis=0).max(-1)
+    crowded = _exceeded(new, outside[1:]), _exceeded(appearing[1:], outside[1:])
+    return Novelty(cells, usual, blocks, appearing, crowded, outside)
 
 
 def outside_body(frames_THW: Array, rows: int, columns: int) -> NDArray[np.bool_]:
@@ -117,6 +130,11 @@ def _spots(values_THW: Array, side: int, distance: int) -> Array:
         np.maximum(brightest, one, out=brightest)
         np.minimum(darkest, one, out=darkest)
     return np.maximum(np.maximum(mean - brightest, darkest - mean), np.float32(0))
+
+
+def _exceeded(values_TN: Array, outside_TN: NDArray[np.bool_]) -> float:
+    inside = values_TN[~outside_TN]
+    return float(np.percentile(inside, _CROWDED)) if inside.size else 0.0
 
 
 def _usual(values_TNK: Array, outside_TN: NDArray[np.bool_]) -> float:

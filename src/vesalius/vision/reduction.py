@@ -100,14 +100,16 @@ class VesaliusReduction:
     """Ours. A block stays when some small part of it differs from the same block as it was *last kept*.
 
     The first frame stays whole. Air outside the body goes. A compact spot that stands out by `spot_levels` grey levels
-    from all around it and was not there before always stays, as does every block again after `refresh` frames and the
-    most changed block of every frame. `threshold`: change in grey levels of a cell of a few pixels; None finds, per
-    item, the one that keeps about `share` of all tokens.
+    from all around it and was not there before always stays, as do one whose appearing changes the picture by
+    `appearing_levels`, every block again after `refresh` frames, and the most changed block of every frame.
+    `threshold`: change in grey levels of a cell of a few pixels; None finds, per item, the one that keeps about
+    `share` of all tokens, unless spots alone are more.
     """
 
     threshold: float | None = None
-    share: float = 0.33
+    share: float = 0.28
     spot_levels: float = 45.0
+    appearing_levels: float = 60.0
     refresh: int = 12
     name: str = "vesalius"
 
@@ -139,14 +141,17 @@ class VesaliusReduction:
         kept[0] = True
         references = [values[0].copy() for values in (*novelty.cells, novelty.spots)]
         age = np.zeros(count, np.intp)
+        spot_levels = max(self.spot_levels, novelty.crowded[0])
+        appearing_levels = max(self.appearing_levels, novelty.crowded[1])
         for frame in range(1, frames):
             now = [values[frame] for values in (*novelty.cells, novelty.spots)]
             changes = [np.abs(a - b).max(-1) for a, b in zip(now[:2], references[:2], strict=True)]
             scores = np.maximum(changes[0] / max(limits[0], 1e-6), changes[1] / max(limits[1], 1e-6))
-            appeared = (now[2] - references[2]).max(-1) > self.spot_levels
+            appeared = (now[2] - references[2]).max(-1) > spot_levels
+            appeared |= novelty.appearing[frame] > appearing_levels
             age += 1
             stays = ((scores > 1) | appeared | (age >= self.refresh)) & ~novelty.outside[frame]
-            stays[int(np.argmax(scores))] = True
+            stays[int(np.argmax(np.where(novelty.outside[frame], -1, scores)))] = True
             kept[frame], age[stays] = stays, 0
             for reference, values in zip(references, now, strict=True):
                 reference[stays] = values[stays]
