@@ -108,9 +108,9 @@ class VesaliusReduction:
 
     threshold: float | None = None
     share: float = 0.28
-    spot_levels: float = 45.0
-    appearing_levels: float = 60.0
-    refresh: int = 12
+    spot_levels: float = 60.0
+    appearing_levels: float = 80.0
+    refresh: int = 4
     name: str = "vesalius"
 
     def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
@@ -122,25 +122,26 @@ class VesaliusReduction:
             grey_frames(blocks_TNMCPP, columns), count // columns, columns, int(blocks_TNMCPP.shape[-1])
         )
         if self.threshold is not None:
-            return self._walk(novelty, (self.threshold / novelty.usual[0], self.threshold / novelty.usual[1]))
+            return self._walk(novelty, columns, (self.threshold / novelty.usual[0], self.threshold / novelty.usual[1]))
         # Short items spend much of their share on the first frame; something must be left for the others.
         later = min(max((self.share * frames - 1) / (frames - 1), 0.2), self.share)
         low, high = 0.0, 16.0
         for _ in range(9):
             middle = (low + high) / 2
-            if self._walk(novelty, (middle, middle))[1:].mean() > later:
+            if self._walk(novelty, columns, (middle, middle))[1:].mean() > later:
                 low = middle
             else:
                 high = middle
-        return self._walk(novelty, (high, high))
+        return self._walk(novelty, columns, (high, high))
 
-    def _walk(self, novelty: Novelty, limits: tuple[float, float]) -> Kept:
+    def _walk(self, novelty: Novelty, columns: int, limits: tuple[float, float]) -> Kept:
         """Frame after frame; a kept block becomes the reference of those that follow."""
         frames, count = novelty.outside.shape
         kept = np.zeros((frames, count), np.bool_)
         kept[0] = True
         references = [values[0].copy() for values in (*novelty.cells, novelty.spots)]
-        age = np.zeros(count, np.intp)
+        # Neighbours come up for renewal in different frames, so that faint things across blocks are met sooner.
+        age = (np.arange(count) // columns * 2 + np.arange(count) % columns) % self.refresh
         spot_levels = max(self.spot_levels, novelty.crowded[0])
         appearing_levels = max(self.appearing_levels, novelty.crowded[1])
         for frame in range(1, frames):
