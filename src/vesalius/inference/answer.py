@@ -18,7 +18,10 @@ __all__ = ["Answer", "Usage"]
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and seconds. `finish`: "stop" | "length" | "repetition"."""
+    """Tokens and seconds. `finish`: "stop" | "length" | "repetition".
+
+    `visual_tokens`: those the media stand for; `visual_tokens_kept`: those left after token reduction.
+    """
 
     prompt_tokens: int
     new_tokens: int
@@ -26,6 +29,8 @@ class Usage:
     first_text_s: float
     total_s: float
     finish: str
+    visual_tokens: int = 0
+    visual_tokens_kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ class Model:
         # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
         late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
         warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
+        kept, seen = getattr(one.batch, "visual_tokens", (0, 0))
         usage = Usage(
             int(one.batch["input_ids"].shape[-1]),
             tokens,
@@ -152,6 +153,8 @@ class Model:
             round(first_s, 4),
             round(total_s, 4),
             finish,
+            visual_tokens=seen,
+            visual_tokens_kept=kept,
         )
         split: Any = getattr(self.family, "split_thinking", None)
         thinking, answer = ("", text) if split is None else split(text)

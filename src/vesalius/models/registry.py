@@ -64,6 +64,18 @@ def _is_medmvl(config: Mapping[str, Any]) -> bool:
     return "lvlm_llm_type" in config or legacy
 
 
+def _is_hulumed(config: Mapping[str, Any]) -> bool:
+    from vesalius.models.hulumed.config import is_hulumed
+
+    return is_hulumed(config)
+
+
+def _hulumed(how: Loading) -> Family:
+    from vesalius.models.hulumed import HuluMed
+
+    return HuluMed.load(how)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -119,6 +131,17 @@ FAMILIES: dict[str, FamilyCard] = {
         "a checkpoint folder",
         _is_medmvl,
         _medmvl,
+    ),
+    "hulumed": FamilyCard(
+        "hulumed",
+        "4B, 7B, 14B, 32B",
+        "text, pictures, volumes, videos; en, zh",
+        "text, thinking",
+        "bf16: 9.7, 16.1, 30.4, 66.4 GB",
+        "Apache-2.0",
+        "Hub: ZJU-AI4H/Hulu-Med-*",
+        _is_hulumed,
+        _hulumed,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""

@@ -1,0 +1,232 @@
+"""The Hulu-Med family: loading, the forward pass, loss, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vesalius.errors import InputError, LimitError, OptionError
+from vesalius.findings.findings import Finding
+from vesalius.models.contract import Batch, Conversation, Loading, media_of
+from vesalius.models.hulumed.config import HuluMedConfig, read_config
+from vesalius.models.hulumed.network import HuluMedNetwork, load_network
+from vesalius.models.hulumed.options import read_options
+from vesalius.models.hulumed.prepare import Preparer
+from vesalius.models.hulumed.prepared import Prepared, pack
+from vesalius.models.hulumed.quirks import HuluMedQuirks
+from vesalius.models.hulumed.thinking import split_thinking
+from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
+from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.speak import speak, speak_batch
+from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, read_json
+
+__all__ = ["HuluMed"]
+
+
+class HuluMed:
+    """A loaded checkpoint. `model`: the network, its parameters named as in the HF layout."""
+
+    name = "hulumed"
+    notice = ""
+    raw_text = True
+    """Text reaches `prepare` as it was written: it is encoded by a tokenizer that knows no special token."""
+
+    def __init__(
+        self,
+        config: HuluMedConfig,
+        model: HuluMedNetwork,
+        tokenizer: HuluMedTokenizer,
+        quirks: HuluMedQuirks,
+        folder: Path,
+    ) -> None:
+        self.config, self.model, self.tokenizer, self.quirks = config, model, tokenizer, quirks
+        self.preparer = Preparer(config, tokenizer, quirks, folder)
+        self.stop_ids = _stop_ids(folder, tokenizer)
+
+    @classmethod
+    def load(cls, how: Loading) -> HuluMed:
+        """Load a checkpoint folder. Raises WeightsMissingError, CheckpointError or OptionError."""
+        if how.folder is None:
+            raise OptionError("Hulu-Med has no weights in the package.", fix="Give the folder of a checkpoint.")
+        tensors = CheckpointTensors(how.folder)
+        config = read_config(how.folder, tensors)
+        device, dtype = chosen_device(how.device), chosen_dtype(how.dtype, config.stored_dtype)
+        tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
+        network = load_network(config, tensors, device, dtype, how.folder)
+        return cls(config, network, tokenizer, HuluMedQuirks.of(how.quirks), how.folder)
+
+    def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
+        """Named tensors of one conversation; `options` as in `PrepareOptions`."""
+        chosen = read_options(options, self.config)
+        sample = self.preparer.sample(conversation, chosen, chosen.merge_size)
+        return pack([sample], self.config.image_token, tuple(media_of(conversation)))
+
+    def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
+        """Several conversations in one row, each attending to itself; `merge_size` may hold one number per sample."""
+        chosen = read_options(options, self.config)
+        if chosen.packing is False:
+            raise OptionError("several conversations make one packed row.", fix="Use ask_batch for separate ones.")
+        merge = chosen.merge_size
+        if isinstance(merge, tuple) and len(merge) != len(conversations):
+            raise OptionError(f"merge_size names {len(merge)} samples, the row has {len(conversations)}.")
+        if not conversations:
+            raise InputError("no conversation was given.")
+        samples = [
+            self.preparer.sample(conversation, chosen, merge[place] if isinstance(merge, tuple) else merge)
+            for place, conversation in enumerate(conversations)
+        ]
+        media = tuple(shown for conversation in conversations for shown in media_of(conversation))
+        return pack(samples, self.config.image_token, media)
+
+    def _looked(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        if "pixel_values" not in batch:
+            return None
+        return self.model.look(batch["pixel_values"], batch["grid_sizes"], batch["merge_sizes"])
+
+    def _embedded(self, batch: Batch, projected: Tensor | None) -> Tensor:
+        """`[1, L', H]`: token embeddings with the kept features in place of `<image>`."""
+        ids = batch["spliced_ids"].to(self.model.device)
+        embeds: Tensor = self.model.model.get_input_embeddings()(ids)
+        if projected is None:
+            return embeds
+        features = projected[batch["image_features_used"].to(projected.device)]
+        places = ids == self.config.image_token
+        # In the published way: a copy of the row whose marked places are overwritten, so gradients reach both.
+        return embeds.masked_scatter(places[..., None], features.to(embeds.dtype))
+
+    def _hidden(self, batch: Batch, embeds: Tensor) -> Tensor:
+        """`[1, L', H]` after the final norm. Positions that restart keep the samples of a packed row apart."""
+        positions = batch["spliced_position_ids"].to(embeds.device)
+        return self.model.model(inputs_embeds=embeds, position_ids=positions, use_cache=False).last_hidden_state
+
+    def embedded(self, batch: Batch) -> Tensor:
+        """`[1, L', H]`: what the language model reads."""
+        with torch.inference_mode():
+            looked = self._looked(batch)
+            return self._embedded(batch, None if looked is None else looked[1])
+
+    def logits(self, batch: Batch) -> Tensor:
+        """See `Family.logits`."""
+        with torch.inference_mode():
+            return self.model.lm_head(self._hidden(batch, self.embedded(batch))).float()
+
+    def trace(self, batch: Batch) -> dict[str, Tensor]:
+        """`vision_features` `[P/m², D]` after pooling, `projected_tokens` `[P/m², H]`, `inputs_embeds` `[1, L', H]`,
+        and, where something is learnt, `loss_per_sample` `[samples]` float64; beside what `prepare` made."""
+        with torch.inference_mode():
+            found = dict(batch.items())
+            looked = self._looked(batch)
+            if looked is not None:
+                found["vision_features"], found["projected_tokens"] = looked
+            found["inputs_embeds"] = self._embedded(batch, None if looked is None else looked[1])
+            if bool((batch["spliced_labels"] != IGNORED).any()):
+                found["loss_per_sample"] = self._loss_per_sample(batch, found["inputs_embeds"])
+            return found
+
+    def _losses(self, batch: Batch, embeds: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of every learnt token, and its place in the row. The head runs at those positions only."""
+        places = (labels[0, 1:] != IGNORED).nonzero()[:, 0]
+        hidden = self._hidden(batch, embeds)[0, places.to(embeds.device)]
+        targets = labels[0, places + 1].to(embeds.device)
+        return functional.cross_entropy(self.model.lm_head(hidden).float(), targets, reduction="none"), places + 1
+
+    def _loss_per_sample(self, batch: Batch, embeds: Tensor) -> Tensor:
+        losses, places = self._losses(batch, embeds, batch["spliced_labels"])
+        sample = (batch["spliced_position_ids"][0] == 0).cumsum(0)[places] - 1
+        count = int((batch["spliced_position_ids"][0] == 0).sum())
+        sums = torch.zeros(count, dtype=torch.float64)
+        return sums.index_add(0, sample, losses.double().cpu()) / len(places)
+
+    def loss(self, batch: Batch, **options: Any) -> Tensor:
+        """Shifted cross-entropy of the learnt tokens, with gradient: their mean, or their sum over
+        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation.
+
+        Raises InputError where nothing is learnt, OptionError for other options or labels of another length.
+        """
+        for name in options:
+            if name not in ("labels", "num_items_in_batch"):
+                raise OptionError(f"Hulu-Med's loss has no option {name!r}.", fix="Use labels, num_items_in_batch.")
+        labels = batch["spliced_labels"] if options.get("labels") is None else _spliced(options["labels"], batch, self)
+        if not bool((labels[0, 1:] != IGNORED).any()):
+            raise InputError("nothing of the conversation is learnt.", fix="End it with an assistant message.")
+        looked = self._looked(batch)
+        losses, _ = self._losses(batch, self._embedded(batch, None if looked is None else looked[1]), labels)
+        number = options.get("num_items_in_batch")
+        return losses.mean() if number is None else losses.sum() / number
+
+    def say(self, batch: Batch, *, max_new_tokens: int, sampling: Sampling) -> Iterator[tuple[str, str | None]]:
+        """See `Family.say`."""
+        prompt = self._prompt(batch, max_new_tokens)
+        return speak(
+            self.decoder(), prompt, self.tokenizer.decode,
+            stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+        )  # fmt: skip
+
+    def say_batch(
+        self, batches: Sequence[Batch], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[tuple[str, str, int]]:
+        """See `Family.say_batch`."""
+        prompts = [self._prompt(batch, max_new_tokens) for batch in batches]
+        return speak_batch(
+            self.decoder(), prompts, self.tokenizer.decode,
+            stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+        )  # fmt: skip
+
+    def decoder(self) -> HfDecoder:
+        """The language model as the decoding loop drives it."""
+        return HfDecoder(self.model.model, self.model.lm_head, max_positions=self.config.max_positions)
+
+    def _prompt(self, batch: Batch, max_new_tokens: int) -> Tensor:
+        length = batch["spliced_ids"].shape[1]
+        if length + max_new_tokens > self.config.max_positions:
+            raise LimitError(
+                f"{length} tokens and {max_new_tokens} new ones exceed the {self.config.max_positions} it reads.",
+                fix="Give fewer slices or less text, or ask for a shorter answer.",
+            )
+        return self.embedded(batch)
+
+    def split_thinking(self, text: str) -> tuple[str, str]:
+        """(what was thought, what is answered)."""
+        return split_thinking(text)
+
+    def findings(self, batch: Any, text: str) -> list[Finding]:
+        """None: Hulu-Med was not taught to write places."""
+        del batch, text
+        return []
+
+
+def _spliced(labels: Tensor, batch: Batch, family: HuluMed) -> Tensor:
+    """Given labels without the tokens that reduction dropped."""
+    ids = batch["input_ids"]
+    if labels.shape == batch["spliced_ids"].shape:
+        return labels
+    if labels.shape != ids.shape:
+        raise OptionError(f"labels are {tuple(labels.shape)}, the ids {tuple(ids.shape)}.")
+    stays = torch.ones(ids.shape[1], dtype=torch.bool)
+    places = (ids[0] == family.config.image_token).nonzero()[:, 0]
+    if len(places):
+        real = torch.cat([batch["kept_mask"][part] for part in _real_parts(batch)])
+        stays[places] = real
+    return labels[:, stays]
+
+
+def _real_parts(batch: Any) -> list[slice]:
+    return [part for part, modal in batch.parts() if modal != "text"]
+
+
+def _stop_ids(folder: Path, tokenizer: HuluMedTokenizer) -> list[int]:
+    """What the checkpoint's generation config stops at, and the end of a turn."""
+    stops = {tokenizer.special["<|im_end|>"]}
+    for name in ("generation_config.json", "config.json"):
+        path = folder / name
+        given: Any = read_json(path).get("eos_token_id") if path.is_file() else None
+        if given is not None:
+            stops |= {int(one) for one in (given if isinstance(given, list) else [given])}
+            break
+    return sorted(stops)

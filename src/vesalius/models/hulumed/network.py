@@ -1,0 +1,81 @@
+"""The whole network under the names of the HF layout: a stock Qwen2 or Qwen3 with the tower and projector in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vesalius.errors import CheckpointError
+from vesalius.models.hulumed.config import HuluMedConfig
+from vesalius.models.hulumed.vision import Projector, VisionTower
+from vesalius.models.weights import building, fill
+
+__all__ = ["HuluMedNetwork", "build_network", "load_network"]
+
+
+class HuluMedNetwork(nn.Module):
+    """`model`: the text model with `vision_encoder` and `mm_projector`; `lm_head`: hidden states → vocabulary."""
+
+    def __init__(self, config: HuluMedConfig) -> None:
+        super().__init__()
+        text = _text_model(config)
+        text.vision_encoder = VisionTower(config.vision)
+        text.mm_projector = Projector(config.vision.hidden_size, config.hidden_size)
+        self.model: Any = text
+        self.lm_head = nn.Linear(config.hidden_size, int(text.config.vocab_size), bias=False)
+        self.tied = bool(config.language.get("tie_word_embeddings", False))
+        if self.tied:
+            self.lm_head.weight = text.get_input_embeddings().weight
+
+    def look(self, pixels: Tensor, grids: Tensor, merges: Tensor) -> tuple[Tensor, Tensor]:
+        """(features after pooling `[K, D]`, the same projected to the language width `[K, H]`)."""
+        features = self.model.vision_encoder(pixels.to(self.device), grids, merges)
+        return features, self.model.mm_projector(features)
+
+    @property
+    def device(self) -> torch.device:
+        return self.lm_head.weight.device
+
+
+def _text_model(config: HuluMedConfig) -> Any:
+    from transformers import Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
+
+    kind, model = (Qwen3Config, Qwen3Model) if config.qwen3 else (Qwen2Config, Qwen2Model)
+    try:
+        made: Any = kind(**config.language)
+        made._attn_implementation = "sdpa"
+        return model(made)
+    except (TypeError, ValueError, KeyError) as exc:
+        raise CheckpointError(f"the language model's config cannot be used ({type(exc).__name__}: {exc}).") from exc
+
+
+def build_network(config: HuluMedConfig, device: torch.device, dtype: torch.dtype) -> HuluMedNetwork:
+    """The network with weights that are not set yet (`device` "meta": shapes only)."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with building(), device:
+            return HuluMedNetwork(config).eval()
+    finally:
+        torch.set_default_dtype(before)
+
+
+def load_network(
+    config: HuluMedConfig, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype, file: Path
+) -> HuluMedNetwork:
+    """Build and fill. CheckpointError names tensors that are unknown, missing or of another shape."""
+    network = build_network(config, device, dtype)
+    fill(network, tensors, _renamed, tied=["lm_head.weight"] if network.tied else [], file=file)
+    return network
+
+
+def _renamed(name: str) -> str | None:
+    """Checkpoint name → ours: the original layout doubles the tower's prefix; rotary tables are computed, not read."""
+    if re.search(r"rotary\w*\.inv_freq$", name):
+        return None
+    return name.replace("vision_encoder.vision_encoder.", "vision_encoder.")
