@@ -77,4 +77,4 @@ def test_models_says_how_to_bring_missing_weights(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert main(["models", "--json"]) == 0
     starter = next(line for line in json.loads(capsys.readouterr().out) if line["name"] == "starter")
-    assert "vesalius starter install" in starter["missing"]
+    assert "vesalius starter install" in starter["state"]

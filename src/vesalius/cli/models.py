@@ -15,15 +15,15 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
     """List the models and whether their weights are on this machine."""
     from vesalius.models.registry import FAMILIES, FamilyCard
 
-    shown = [field.name for field in fields(FamilyCard) if field.name != "load"]
+    shown = [field.name for field in fields(FamilyCard) if field.name not in ("recognises", "load")]
     lines = [{name: str(getattr(card, name)) for name in shown} for card in FAMILIES.values()]
     for line in lines:
-        line["missing"] = starter_lacks() if line["name"] == "starter" else ""
+        line["state"] = (starter_lacks() or "ready") if line["name"] == "starter" else "give its checkpoint folder"
     if as_json:
         print(json.dumps(lines, indent=2, ensure_ascii=False))
         return
     for line in lines:
-        print(f"{line['name']}: {line['missing'] or 'ready'}")
+        print(f"{line['name']}: {line['state']}")
         for name in shown[1:]:
             print(f"  {name:<8} {line[name]}")
 
