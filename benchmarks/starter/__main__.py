@@ -34,6 +34,7 @@ def main() -> int:
     options.add_argument("--studies", type=Path, default=ROOT / ".cache" / "studies")
     options.add_argument("--model", default="starter")
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    options.add_argument("--tasks", nargs="+", choices=phantoms.TASKS, default=list(phantoms.TASKS))
     options.add_argument("--write", action="store_true", help="write the model card")
     chosen = options.parse_args()
     model = load(chosen.model)
@@ -45,7 +46,7 @@ def main() -> int:
         "weights": model.family.config.recipe_sha256[:12],  # pyright: ignore[reportAttributeAccessIssue]
     }
     if "phantoms" in chosen.parts:
-        results["phantoms"] = phantoms.measure(model, chosen.per_task, chosen.baseline)
+        results["phantoms"] = phantoms.measure(model, chosen.per_task, chosen.baseline, chosen.tasks)
     if "over time" in chosen.parts:
         results["over time"] = over_time.measure(model, chosen.per_task, max(20, chosen.per_task // 3), chosen.baseline)
     if "languages" in chosen.parts:

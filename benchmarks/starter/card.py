@@ -43,7 +43,8 @@ def write_card(results: dict[str, Any], folder: Path, readme: Path) -> None:
     if raw.is_file():
         before: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
         if before["weights"] == results["weights"]:
-            results = before | results
+            told = {part: before[part] | results[part] for part in ("phantoms",) if part in before and part in results}
+            results = before | results | told
     raw.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _between(folder / "README.md", "measured", tables(results))
     if "phantoms" in results:
@@ -86,14 +87,16 @@ def _number(value: float) -> str:
 def _phantoms(rows: dict[str, Any]) -> str:
     lines = [HEAD, RULE]
     for task, name in NAMES.items():
+        if task not in rows:
+            continue
         row = rows[task]
         lines.append(_line(name, row, AIMS.get(task, "")))
         if "mae" in row:
             lines.append(f"| count, mean absolute error | {row['n']} | **{_number(row['mae'])}** | | | | ≤ .3 |")
-    sure = rows["calibration"]
-    lines.append(
-        f"| confidence of boxes, expected calibration error | {sure['n']} | **{_number(sure['ece'])}** | | | | |"
-    )
+    if sure := rows.get("calibration"):
+        lines.append(
+            f"| confidence of boxes, expected calibration error | {sure['n']} | **{_number(sure['ece'])}** | | | | |"
+        )
     return "\n".join(lines)
 
 

@@ -168,9 +168,9 @@ def confidences(item: Item, answer: Answer) -> list[tuple[float, bool]]:
     return pairs
 
 
-def measure(model: Model, per_task: int, baseline_per_task: int, lang: str = "en") -> dict[str, Any]:
+def measure(model: Model, per_task: int, baseline_per_task: int, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
     """The table: per task n, mean and interval, and the blank and shuffled means on the first items of each task."""
-    items = held_out_items(per_task, lang)
+    items = held_out_items(per_task, "en", tasks=tasks)
     seen = ask_tasks(model, items, "seen")
     few = {task: group[:baseline_per_task] for task, group in items.items()}
     guessed = {condition: ask_tasks(model, few, condition) for condition in ("blank", "shuffled")}
@@ -187,6 +187,8 @@ def measure(model: Model, per_task: int, baseline_per_task: int, lang: str = "en
         sure += [pair for item, answer in answered for pair in confidences(item, answer)]
         table[task] = row
         print(task, row, flush=True)
+    if "box" not in tasks:
+        return table
     table["calibration"] = {
         "n": len(sure),
         "ece": scores.calibration_error([c for c, _ in sure], [r for _, r in sure]),
