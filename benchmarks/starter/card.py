@@ -63,8 +63,8 @@ def tables(results: dict[str, Any]) -> str:
     parts = [
         f"Measured on {results['date']} at commit {results['commit']} ({results['machine']}), weights of recipe "
         f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items. "
-        "Blank: the same question about an even grey picture; shuffled: about another item's picture; both on the "
-        "first part of the items.",
+        "Blank: the same question about an even grey picture; shuffled: about another item's picture; both on "
+        "the first 15 to 40 items of a task, so they are rough.",
     ]
     if "phantoms" in results:
         parts += ["### Held-out phantoms", _phantoms(results["phantoms"])]

@@ -61,6 +61,8 @@ def _usable(question: Question) -> bool:
     facts = question.truth
     if question.task == "side":
         return facts.get("sides") in (["left"], ["right"])
+    if question.task == "size" and all(size is None for size in facts.get("sizes_mm", [])):
+        return False
     if question.task in ("box", "point", "mask", "size"):
         return bool(question.cites) and facts.get("count", 0) <= 10 and "boxes" in facts
     return question.task != "count" or facts["count"] <= 10
