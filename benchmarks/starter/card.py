@@ -114,8 +114,8 @@ def _line(name: str, row: dict[str, Any], aim: str = "", n: str | None = None) -
 
 def _real(real: dict[str, Any]) -> str:
     lines = [
-        "Three subjects (lung2: chest CT, brain2: brain MRI, MNI152: an average brain), every usable slice shown as a "
-        "bare picture. Slices of one subject resemble each other, so the intervals are too narrow.",
+        "Three subjects (lung2: chest CT, brain2: brain MRI, MNI152: an average brain), slices shown as "
+        "bare pictures (n says how many). Slices of one subject resemble each other, so the intervals are too narrow.",
         "",
         HEAD,
         RULE,
