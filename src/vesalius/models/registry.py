@@ -82,7 +82,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "22 M + 135 M + 8 M",
         "pictures, volumes, clips, pairs; en, zh, ar",
         "boxes, points, counts, masks, sizes in mm",
-        "951 MiB at most for one picture (measured)",
+        "952 MiB at most for one picture (measured)",
         "Apache-2.0 (adapter); MIT and Apache-2.0 (base)",
         "in the package; base by `vesalius starter install`",
         lambda config: "recipe_sha256" in config,
