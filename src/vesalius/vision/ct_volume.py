@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 __all__ = ["HU_WINDOW", "cropped", "foreground_box", "grey_slices", "resized", "windowed"]
 

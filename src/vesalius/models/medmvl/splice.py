@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
 

@@ -9,7 +9,7 @@ import re
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from vesalius.errors import CheckpointError
 

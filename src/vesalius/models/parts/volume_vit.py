@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 __all__ = ["M3dClipVit", "MedmClipVit", "VolumeVitShape", "volume_patches"]
 

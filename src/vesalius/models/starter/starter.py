@@ -16,7 +16,8 @@ from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
 from vesalius.models.contract import Conversation, Shown, media_of, turns_of
-from vesalius.models.parts.token_stream import Sampling, stream_tokens
+from vesalius.models.parts.speak import speak, speak_batch
+from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.starter.checkpoint import load_head, load_speech
 from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
 from vesalius.models.starter.eyes import Eyes
@@ -149,54 +150,30 @@ class Starter:
         self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling
     ) -> Iterator[tuple[str, str | None]]:
         """Yield (new text, finish reason or None) as tokens are made; half a character waits for its other half."""
-        ids: list[int] = []
-        told = ""
-        steps = stream_tokens(
+        yield from speak(
             self.language,
             self.embedded(batch),
-            max_new_tokens=max_new_tokens,
+            self._decoded,
             stop_ids=[end_token(self.tokenizer)],
+            max_new_tokens=max_new_tokens,
             sampling=sampling,
         )
-        for step in steps:
-            if step.ids[0] is not None:
-                ids.append(step.ids[0])
-            text = self.tokenizer.decode(ids, skip_special_tokens=True)
-            reason = step.finished[0]
-            if reason is None and text.endswith("\ufffd"):
-                continue
-            if text != told or reason is not None:
-                yield text[len(told) :], reason
-                told = text
 
     def say_batch(
         self, batches: Sequence[Mapping[str, Tensor]], *, max_new_tokens: int, sampling: Sampling
     ) -> list[tuple[str, str, int]]:
         """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order."""
-        rows = [self.embedded(batch)[0] for batch in batches]
-        longest = max(len(row) for row in rows)
-        prompts = torch.zeros(len(rows), longest, rows[0].shape[1])
-        mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-        for number, row in enumerate(rows):
-            prompts[number, longest - len(row) :] = row
-            mask[number, longest - len(row) :] = True
-        ids: list[list[int]] = [[] for _ in rows]
-        reasons = ["length"] * len(rows)
-        steps = stream_tokens(
+        return speak_batch(
             self.language,
-            prompts,
-            mask_BL=mask,
-            max_new_tokens=max_new_tokens,
+            [self.embedded(batch) for batch in batches],
+            self._decoded,
             stop_ids=[end_token(self.tokenizer)],
+            max_new_tokens=max_new_tokens,
             sampling=sampling,
         )
-        for step in steps:
-            for number, (token, reason) in enumerate(zip(step.ids, step.finished, strict=True)):
-                if token is not None:
-                    ids[number].append(token)
-                    reasons[number] = reason or reasons[number]
-        texts = [self.tokenizer.decode(said, skip_special_tokens=True) for said in ids]
-        return [(text, reason, len(said)) for text, reason, said in zip(texts, reasons, ids, strict=True)]
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
         """The findings the answer cites, located in the original media."""
