@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vesalius.models.parts.token_stream import Decoder, Sampling, stream_tokens
 
-__all__ = ["speak", "speak_batch"]
+__all__ = ["pad_left", "speak", "speak_batch"]
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -49,12 +49,7 @@ def speak_batch(
     sampling: Sampling,
 ) -> list[tuple[str, str, int]]:
     """(text, finish reason, new tokens) of each prompt `[1, L, D]`, read together, padded on the left."""
-    longest = max(prompt.shape[1] for prompt in prompts)
-    rows_BLD = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[2])
-    mask_BL = torch.zeros(len(prompts), longest, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        rows_BLD[row, longest - prompt.shape[1] :] = prompt[0]
-        mask_BL[row, longest - prompt.shape[1] :] = True
+    rows_BLD, mask_BL = pad_left([prompt[0] for prompt in prompts])
     said: list[list[int]] = [[] for _ in prompts]
     reasons = ["length"] * len(prompts)
     steps = stream_tokens(
@@ -66,3 +61,14 @@ def speak_batch(
                 said[row].append(token)
                 reasons[row] = reason or reasons[row]
     return [(decode(ids), reason, len(ids)) for ids, reason in zip(said, reasons, strict=True)]
+
+
+def pad_left(rows: Sequence[Tensor], fill: float = 0) -> tuple[Tensor, Tensor]:
+    """Rows `[L, …]` of different lengths → (`[B, L, …]` padded on the left, mask `[B, L]`, True = real)."""
+    longest = max(len(row) for row in rows)
+    padded = rows[0].new_full((len(rows), longest, *rows[0].shape[1:]), fill)
+    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        padded[number, longest - len(row) :] = row
+        mask[number, longest - len(row) :] = True
+    return padded, mask

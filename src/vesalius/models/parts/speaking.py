@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.token_stream import Decoder, Sampling, TokenStep, stream_tokens
 
-__all__ = ["Said", "pad_left", "speak", "speak_together"]
+__all__ = ["Said", "speak", "speak_together"]
 
 _HALF = "\ufffd"
 
@@ -80,7 +79,7 @@ def speak_together(
     guard: bool,
     keep: Callable[[int], bool] | None = None,
 ) -> None:
-    """Continue left-padded prompts (see `pad_left`) until all have ended. Fills `said`, one per row."""
+    """Continue left-padded prompts (see `speak.pad_left`) until all have ended. Fills `said`, one per row."""
     for step in stream_tokens(
         decoder,
         prompts_BLD,
@@ -92,14 +91,3 @@ def speak_together(
     ):
         for row, one in enumerate(said):
             one.take(step, row, keep)
-
-
-def pad_left(rows: Sequence[Tensor], fill: float = 0) -> tuple[Tensor, Tensor]:
-    """Rows `[L, …]` of different lengths → (`[B, L, …]` padded on the left, mask `[B, L]`, True = real)."""
-    longest = max(len(row) for row in rows)
-    padded = rows[0].new_full((len(rows), longest, *rows[0].shape[1:]), fill)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for number, row in enumerate(rows):
-        padded[number, longest - len(row) :] = row
-        mask[number, longest - len(row) :] = True
-    return padded, mask

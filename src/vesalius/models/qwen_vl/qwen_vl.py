@@ -16,7 +16,8 @@ from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pie
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.mrope import mrope_positions
 from vesalius.models.parts.packed_rows import next_labels, packed_positions, token_losses
-from vesalius.models.parts.speaking import Said, pad_left, speak, speak_together
+from vesalius.models.parts.speak import pad_left
+from vesalius.models.parts.speaking import Said, speak, speak_together
 from vesalius.models.parts.thinking import split_thinking
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
