@@ -6,6 +6,7 @@ import pytest
 
 from vesalius.dialogue.scene_text import (
     LABEL_ORDER,
+    SURE,
     Scene,
     SceneSet,
     SeenObject,
@@ -65,13 +66,13 @@ def test_more_than_five_of_a_kind_become_one_group(number: int, groups: int) -> 
 
 
 def test_an_unsure_object_is_only_maybe_there_and_not_called_absent() -> None:
-    grouping = group_objects([seen("effusion", "left", 80, 50, 150, confidence=0.4)], SIZE)
+    grouping = group_objects([seen("effusion", "left", 80, 50, 150, confidence=SURE * 0.9)], SIZE)
     text = write_scene(Scene("ct", "axial", "chest", grouping.groups, grouping.maybe))
     assert text == "ct axial chest | maybe: effusion | none: nodule, mass"
 
 
 def test_a_sure_object_silences_an_unsure_one_of_its_label() -> None:
-    grouping = group_objects([seen("mass", "left", 40, 50, 50), seen("mass", "right", 40, 90, 50, 0.3)], SIZE)
+    grouping = group_objects([seen("mass", "left", 40, 50, 50), seen("mass", "right", 40, 90, 50, SURE * 0.9)], SIZE)
     assert grouping.maybe == ()
     assert len(grouping.groups) == 1
 

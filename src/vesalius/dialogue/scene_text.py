@@ -18,6 +18,7 @@ __all__ = [
     "LABEL_ORDER",
     "LOOKED_FOR",
     "OBJECTS",
+    "SURE",
     "Grouping",
     "Scene",
     "SceneSet",
@@ -43,8 +44,11 @@ MAX_SINGLE = 5
 UNSIZED = frozenset({"lung", "spine", "brain"})
 """Anatomy whose visible length says more about the field of view than about the patient: never given a size."""
 
-SURE = 0.5
-"""Confidence from which an object is listed; below it its label is only `maybe`."""
+SURE = 0.2
+"""Confidence from which an object is listed; below it its label is only `maybe`.
+
+Confidence is the chance that the object is there *and* rightly outlined, so it stands well below ½ for small findings
+that are surely there; what is seen at all is decided by each label's own threshold before this."""
 
 LABEL_ORDER = (
     "lung", "heart", "liver", "kidney", "spine", "brain", "ventricle", "optic disc",

@@ -9,6 +9,7 @@ import numpy as np
 
 from vesalius.dialogue.scene_text import (
     LOOKED_FOR,
+    SURE,
     Grouping,
     Scene,
     SceneSet,
@@ -151,7 +152,7 @@ def imperfect_scene(truth: Truth, rng: random.Random) -> Scene:
         if fate < 0.04:
             continue
         size_mm = None if unsized else placed.size_mm * rng.uniform(0.9, 1.1)
-        confidence = rng.uniform(0.1, 0.49) if fate < 0.1 else rng.uniform(0.55, 1.0)
+        confidence = SURE * rng.uniform(0.2, 0.98) if fate < 0.1 else rng.uniform(0.55, 1.0)
         objects.append(SeenObject(placed.label, placed.side, size_mm, placed.box, confidence))
     if rng.random() < 0.15:
         suspected = rng.choice(LOOKED_FOR.get((truth.modality, truth.region), ("nodule",)))

@@ -33,6 +33,9 @@ class SeeStage:
     steps: int = 3_000
     batch: int = 16
     learning_rate: float = 2e-3
+    restart_steps: int = 0
+    """Steps of a second round that starts from the first one's weights with a fresh optimiser (a warm restart)."""
+    restart_learning_rate: float = 1e-3
     budget_minutes: float = 0.0
     """Stop this stage after so many minutes of one sitting; 0 is no limit. The next sitting resumes."""
 

@@ -16,6 +16,7 @@ import torch
 from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import (
     ANATOMY,
+    SURE,
     Scene,
     SceneSet,
     SeenObject,
@@ -144,7 +145,7 @@ def _imperfect(objects: Sequence[SeenObject], rng: random.Random) -> list[SeenOb
     for one in objects:
         if rng.random() < 0.04:  # missed
             continue
-        confidence = rng.uniform(0.2, 0.49) if rng.random() < 0.05 else rng.uniform(0.6, 1.0)
+        confidence = SURE * rng.uniform(0.4, 0.98) if rng.random() < 0.05 else rng.uniform(0.6, 1.0)
         made.append(replace(one, size_mm=one.size_mm if sized else None, confidence=confidence))
     return made
 

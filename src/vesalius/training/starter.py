@@ -79,22 +79,28 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     cut = encode_volumes(recipe, config, encode, report)
     shards = encode_phantoms(recipe, config, encode, lambda _: None) + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
-    budget = recipe.see.budget_minutes * 60 or None
-    log = train_see(
-        head,
-        shards,
-        folder / "see",
-        steps=recipe.see.steps,
-        batch=recipe.see.batch,
-        learning_rate=recipe.see.learning_rate,
-        seed=recipe.seed,
-        budget_s=budget,
-        bf16=recipe.bf16,
-    )
+    see, history = recipe.see, []
+    for number, (steps, rate) in enumerate(
+        [(see.steps, see.learning_rate), (see.restart_steps, see.restart_learning_rate)]
+    ):
+        if steps == 0:
+            continue
+        log = train_see(
+            head,
+            shards,
+            folder / ("see" if number == 0 else "see-restart"),
+            steps=steps,
+            batch=see.batch,
+            learning_rate=rate,
+            seed=recipe.seed + number,
+            budget_s=see.budget_minutes * 60 or None,
+            bf16=recipe.bf16,
+        )
+        if log["steps"] < steps:
+            _stopped_early("see", log["steps"], steps)
+        history += log["log"]
     save_head(head, folder)
-    _write_json(folder / "see_log.json", log)
-    if log["steps"] < recipe.see.steps:
-        _stopped_early("see", log["steps"], recipe.see.steps)
+    _write_json(folder / "see_log.json", {"log": history, "steps": see.steps + see.restart_steps})
 
 
 def _calibrate(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:

@@ -1,0 +1,116 @@
+"""What a benchmark is: samples read from its published files, and a generated twin in the same layout.
+
+A benchmark file holds one `Benchmark`; `benchmarks/__init__.py` names them all. Everything behind it (asking, storing,
+parsing, scoring, reporting) knows only this file, so a new benchmark needs no change anywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["Benchmark", "Medium", "Sample", "TaskKind"]
+
+TaskKind = Literal[
+    "mcq",
+    "yesno",
+    "closed",
+    "open",
+    "report",
+    "box",
+    "point",
+    "count",
+    "count_point",
+    "count_box",
+    "mask",
+    "box3d",
+    "tree",
+    "chat",
+]
+"""How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "tree": one node of a question
+tree (Rad-ReStruct). "chat": judged against a rubric."""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One picture, volume or clip of a sample. `source`: a path under the benchmark's folder, or the file's bytes where
+    the published layout embeds them. `options`: what the message part takes (`num_slices`, `fps`, …)."""
+
+    kind: Literal["image", "volume", "video"]
+    source: Path | bytes = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def sha256(self) -> str:
+        """Hash of the file's bytes; of all files' names and bytes, sorted, for a folder."""
+        digest = hashlib.sha256()
+        if isinstance(self.source, bytes):
+            digest.update(self.source)
+            return digest.hexdigest()
+        folder = self.source.is_dir()
+        for path in sorted(p for p in self.source.rglob("*") if p.is_file()) if folder else [self.source]:
+            if folder:
+                digest.update(path.relative_to(self.source).as_posix().encode())
+            with path.open("rb") as file:
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question of a benchmark.
+
+    `prompt`: the exact text asked (the template is applied; media stand before it in order).  `question`: the raw one.
+    `options`: letter → text for multiple choice, as published.  `gold`: what is right, in the task kind's own form
+    (letter, "yes"/"no", text, list of texts, list of boxes in original pixels, mask path …).  `size`: (width, height)
+    of the original picture where the gold is in pixels.  `cluster`: patient id where the files name one, else None
+    (the hash of the media stands in).  `tags`: columns tables are split by (modality, question type, task …).
+    `extra`: what only this benchmark's own scorer reads.
+    """
+
+    id: str
+    kind: TaskKind
+    question: str
+    prompt: str
+    media: tuple[Medium, ...] = ()
+    options: Mapping[str, str] | None = None
+    gold: Any = None
+    lang: str = "en"
+    size: tuple[int, int] | None = None
+    cluster: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def conversation(self) -> list[dict[str, Any]]:
+        """The question as one user message, media first."""
+        parts: list[dict[str, Any]] = [{"type": m.kind, m.kind: m.source, **m.options} for m in self.media]
+        return [{"role": "user", "content": [*parts, {"type": "text", "text": self.prompt}]}]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark by name.
+
+    `read(folder, split)`: the samples in published order, one at a time; InputError naming file, row and reason where
+    a column, file or value is missing.  `twin(folder, count, seed)`: writes phantoms in the published layout.
+    `splits`: known names, the default first.  `template`: id of the prompt template, part of the fingerprint.
+    `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" | "documents".
+    `primary`: name of the metric the table leads with.  `dialect`, `coord`: how located answers are read unless the
+    model names its own.  `source`: where users get the files; `licence`: their terms.
+    """
+
+    name: str
+    title: str
+    group: str
+    splits: tuple[str, ...]
+    template: str
+    primary: str
+    read: Callable[[Path, str], Iterator[Sample]]
+    twin: Callable[[Path, int, int], None]
+    dialect: str | None = None
+    coord: str | None = None
+    source: str = ""
+    licence: str = ""
