@@ -79,7 +79,7 @@ def calibrate(
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """(threshold per label, (slope, intercept) per label and "" for all labels together).
 
-    The threshold is the centre height that gives the most pictures with the exact count, ties to the middle.
+    The threshold is the centre height of the greatest worth (see `_worth`), ties to the middle.
     """
     thresholds: dict[str, float] = {}
     lines: dict[str, tuple[float, float]] = {"": fit_line([c.score for c in found], [c.right for c in found])}
@@ -90,13 +90,25 @@ def calibrate(
             continue
         pictures = np.array([c.picture for c in mine])
         heights = np.array([c.height for c in mine])
-        exact = [(np.bincount(pictures[heights >= t], minlength=len(counts)) == counts[:, index]).mean() for t in grid]
-        best = np.nonzero(np.array(exact) >= max(exact) - 1e-9)[0]
+        said = [np.bincount(pictures[heights >= t], minlength=len(counts)) for t in grid]
+        worth = np.array([_worth(numbers, counts[:, index]) for numbers in said])
+        best = np.nonzero(worth >= worth.max() - 1e-9)[0]
         thresholds[label] = round(float(grid[best[len(best) // 2]]), 3)
         kept = [c for c in mine if c.height >= thresholds[label]]
         if len(kept) >= 50 and 3 <= sum(c.right for c in kept) <= len(kept) - 3:
             lines[label] = fit_line([c.score for c in kept], [c.right for c in kept])
     return thresholds, lines
+
+
+def _worth(said: NDArray[np.int64], true: NDArray[np.int64]) -> float:
+    """What a threshold is worth: exact counts and sight where the label is, and silence where it is not.
+
+    Each is a share of its own pictures: those without a label outnumber those with it twenty to one, and would have
+    the rest overheard. Silence weighs most, as most questions are about what is not there.
+    """
+    there = true > 0
+    silent = float((said[~there] == 0).mean()) if not there.all() else 1.0
+    return float((said == true)[there].mean()) + float((said > 0)[there].mean()) + 6 * silent
 
 
 def fit_line(scores: Sequence[float], right: Sequence[bool]) -> tuple[float, float]:
