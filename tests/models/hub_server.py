@@ -32,7 +32,9 @@ class Repo:
     xet: bool = False
 
     def commit(self, files: dict[str, bytes], *refs: str) -> str:
-        made = hashlib.sha1(repr(sorted((p, hashlib.sha1(c).hexdigest()) for p, c in files.items())).encode()).hexdigest()
+        made = hashlib.sha1(
+            repr(sorted((p, hashlib.sha1(c).hexdigest()) for p, c in files.items())).encode()
+        ).hexdigest()
         self.commits[made] = dict(files)
         self.refs |= dict.fromkeys(refs or ("main",), made)
         return made
@@ -71,7 +73,9 @@ class Hub:
 
     def __enter__(self) -> Hub:
         self._closed = threading.Event()
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answer, self, name)) for name in ("hub", "store")]
+        self._servers = [
+            ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answer, self, name)) for name in ("hub", "store")
+        ]
         for server in self._servers:
             server.daemon_threads = True
             server.block_on_close = False
@@ -107,7 +111,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.hub, self.name = hub, server
         super().__init__(*rest)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_HEAD(self) -> None:
@@ -158,7 +162,12 @@ class _Answer(BaseHTTPRequestHandler):
         first = int(parse_qs(address.query).get("cursor", ["0"])[0])
         entries: list[dict[str, Any]] = [{"type": "directory", "path": "encoder", "oid": "0" * 40, "size": 0}]
         for path, content in files[first : first + PAGE]:
-            entry = {"type": "file", "path": path, "size": self.hub.announced.get(path, len(content)), "oid": git(content)}
+            entry: dict[str, Any] = {
+                "type": "file",
+                "path": path,
+                "size": self.hub.announced.get(path, len(content)),
+                "oid": git(content),
+            }
             if path.endswith(LARGE):
                 entry["lfs"] = {"oid": sha256(content), "size": entry["size"], "pointerSize": 134}
                 entry |= {"xetHash": "a" * 64} if repo.xet else {}

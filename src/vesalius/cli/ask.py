@@ -24,7 +24,9 @@ def ask(
     given: Annotated[
         list[str], typer.Argument(metavar="[SOURCE]... QUESTION", help="Files or folders, then the question in quotes.")
     ],
-    model: Annotated[str, typer.Option(help="Model name, checkpoint folder or hub id (org/name@revision).")] = "starter",
+    model: Annotated[
+        str, typer.Option(help="Model name, checkpoint folder or hub id (org/name@revision).")
+    ] = "starter",
     out: Annotated[Path | None, typer.Option(help="Folder for overlays, findings.json, masks and reports.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,

@@ -18,7 +18,9 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
     shown = [field.name for field in fields(FamilyCard) if field.name not in ("recognises", "load")]
     lines = [{name: str(getattr(card, name)) for name in shown} for card in FAMILIES.values()]
     for line in lines:
-        line["state"] = (starter_lacks() or "ready") if line["name"] == "starter" else "give its checkpoint folder or hub id"
+        line["state"] = (
+            (starter_lacks() or "ready") if line["name"] == "starter" else "give its checkpoint folder or hub id"
+        )
     if as_json:
         print(json.dumps(lines, indent=2, ensure_ascii=False))
         return

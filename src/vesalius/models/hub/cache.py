@@ -103,7 +103,9 @@ class HubCache:
             file = listed[path] if listed is not None else _named_by_hash(path, here[path])
             found = digests(here[path], file)
             if not found.fit(file):
-                raise CheckpointError(f"{path} of {where} is damaged: its hash is not {file.blob[:12]}….", file=here[path])
+                raise CheckpointError(
+                    f"{path} of {where} is damaged: its hash is not {file.blob[:12]}….", file=here[path]
+                )
             sound[path] = (file, found)
         with suppress(OSError):  # a cache that may only be read is checked each time
             self.write_record(commit, sound)
@@ -193,7 +195,10 @@ def _files_of(record: Path) -> dict[str, dict[str, Any]]:
     try:
         document: Any = json.loads(record.read_text(encoding="utf-8"))
         files = document["files"] if document["format"] == _FORMAT else {}
-        return {str(p): {"size": int(f["size"]), "sha256": str(f["sha256"]), "blob": str(f["blob"])} for p, f in files.items()}
+        return {
+            str(p): {"size": int(f["size"]), "sha256": str(f["sha256"]), "blob": str(f["blob"])}
+            for p, f in files.items()
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -85,7 +85,9 @@ def _from_cache(cache: HubCache, commit: str | None) -> Path:
             raise type(error)(error.problem, file=error.file, fix=error.fix or mend) from error
         if found is not None:
             return found
-    raise WeightsMissingError(f"{cache.name} is not on this machine and offline mode is on.", file=cache.folder, fix=mend)
+    raise WeightsMissingError(
+        f"{cache.name} is not on this machine and offline mode is on.", file=cache.folder, fix=mend
+    )
 
 
 def _download(cache: HubCache, commit: str, access: HubAccess, accept: Callable[[Path], object] | None) -> Path:
@@ -161,7 +163,13 @@ def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     guard = Lock()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=total)

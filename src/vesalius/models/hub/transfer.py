@@ -1,9 +1,9 @@
 """One file from the hub to the cache: what is there already is kept, and the content is checked before it counts.
 
 huggingface_hub (2.4) downloads into a file that only one process knows and starts anew after an interruption, and it
-compares sizes, not hashes. So its connection (`http_get`: redirects, ranges, retries) is used with a partial file of our
-own beside the blobs, named by the hash the content must have. Chunked xet transfer is never used: it cannot go on after
-an interruption, and mirrors do not speak it; every hub serves the same files over plain HTTP.
+compares sizes, not hashes. So its connection (`http_get`: redirects, ranges, retries) is used with a partial file of
+our own beside the blobs, named by the hash the content must have. Chunked xet transfer is never used: it cannot go on
+after an interruption, and mirrors do not speak it; every hub serves the same files over plain HTTP.
 """
 
 from __future__ import annotations
@@ -115,21 +115,28 @@ class Transfer:
                     return found
                 blob.unlink()
             partial = partial_of(blob)
-            # What lies there may be the damaged half (power cut, other program): then the hub gets a try from the start.
-            for again in (True, False) if partial.exists() else (False,):
-                try:
-                    found = self._download(address, file, partial)
-                    if not found.fit(file):
-                        raise _wrong(file, "hash", f"{file.blob[:12]}…")
-                except CheckpointError:
-                    self.moved(-partial.stat().st_size)
-                    partial.unlink()
-                    if not again:
-                        raise
-                else:
-                    break
+            begun = partial.exists()
+            try:
+                found = self._checked(address, file, partial)
+            except CheckpointError:
+                if not begun:
+                    raise
+                # What lay there may be the damaged half (power cut): the hub gets one try from the start.
+                found = self._checked(address, file, partial)
             os.replace(partial, blob)
             return found
+
+    def _checked(self, address: str, file: RemoteFile, partial: Path) -> Digests:
+        """Complete the partial file; it is removed if its content is wrong."""
+        try:
+            found = self._download(address, file, partial)
+            if not found.fit(file):
+                raise _wrong(file, "hash", f"{file.blob[:12]}…")
+        except CheckpointError:
+            self.moved(-partial.stat().st_size)
+            partial.unlink()
+            raise
+        return found
 
     def _download(self, address: str, file: RemoteFile, partial: Path) -> Digests:
         import httpx2
@@ -138,9 +145,10 @@ class Transfer:
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import silent_tqdm
 
-        if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+        most = constants.MAX_HTTP_DOWNLOAD_SIZE
+        if file.size > most:
             raise WeightsMissingError(
-                f"{file.path} has {file.size} bytes; hubs send more than {constants.MAX_HTTP_DOWNLOAD_SIZE} by xet only.",
+                f"{file.path} has {file.size} bytes; hubs send files over {most} bytes by xet only.",
                 fix="Run hf download, which speaks it; the result is found in the cache.",
             )
         # Unbuffered: what was written outlives a killed process.
