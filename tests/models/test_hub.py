@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,22 @@ def test_the_cache_is_the_one_other_programs_use(hub: Hub, home: Path) -> None:
     assert [(one.repo, one.folder) for one in cached_snapshots(home / "hub")] == [("org/tiny", Path(folder))]
 
 
+def test_the_list_of_models_names_what_is_here(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    commit = hub.add("org/tiny", TINY).refs["main"]
+    located("org/tiny")
+    assert main(["models", "--json"]) == 0
+    states = {line["name"]: line["state"] for line in json.loads(capsys.readouterr().out)}
+    assert states["qwen2_5_vl"] == f"org/tiny@{commit}"
+    assert states["citrusv"] == "give its checkpoint folder or hub id"
+
+
+def test_only_this_room_speaks_to_a_hub() -> None:
+    source = ROOT / "src" / "vesalius"
+    speaking = [path for path in source.rglob("*.py") if "import huggingface_hub" in (text := path.read_text()) or
+                "from huggingface_hub" in text]  # fmt: skip
+    assert {path.parent.relative_to(source).as_posix() for path in speaking} == {"models/hub"}
+
+
 # --- revisions --------------------------------------------------------------------------------------------------------
 
 
@@ -225,12 +242,27 @@ def test_offline_without_the_files_says_so_and_asks_nobody(
     assert hub.asked == []
 
 
-def test_a_hub_that_is_down_leaves_what_is_here_with_a_warning(hub: Hub) -> None:
+@pytest.mark.parametrize("ours", [True, False], ids=["fetched here", "by another program"])
+def test_a_hub_that_is_down_leaves_what_is_here_with_a_warning(hub: Hub, home: Path, ours: bool) -> None:
     hub.add("org/tiny", TINY)
-    folder = located("org/tiny")
+    folder = located("org/tiny") if ours else str(theirs(hub, home))
     hub.broken = 503
     with pytest.warns(UserWarning, match=r"503\. Commit [0-9a-f]{12}, which is here, is used"):
         assert located("org/tiny") == folder
+
+
+def test_a_cache_that_may_only_be_read_is_enough(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = hub.add("org/tiny", TINY).refs["main"]
+    folder = located(f"org/tiny@{commit}")
+
+    def denied(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", denied)  # every write of the cache ends with it
+    assert located("org/tiny") == folder
+    hub.repos["org/tiny"].commit(TINY | {"config.json": TINY["config.json"] + b"\n"})
+    with pytest.raises(WeightsMissingError, match=r"cannot be written \(Permission denied\).*HF_HOME"):
+        located("org/tiny")
 
 
 def theirs(hub: Hub, home: Path, **which: Any) -> Path:
@@ -346,6 +378,14 @@ def test_a_killed_download_is_not_complete_and_only_the_rest_is_fetched(hub: Hub
     assert [one.headers.get("range") for one in hub.downloads(WEIGHTS)][-1] == f"bytes={got}-"
     assert len(hub.downloads()) == before + 2, "the weights alone: asked for, and redirected to the store"
     assert model.ask(PICTURE, "What?", max_new_tokens=2).text is not None
+
+
+def test_two_who_want_the_same_at_once_fetch_it_once(hub: Hub) -> None:
+    hub.add("org/tiny", TINY)
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(located, ["org/tiny"] * 4))
+    assert len(folders) == 1
+    assert len(hub.downloads(WEIGHTS)) == 1
 
 
 # --- wrong content ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
 
@@ -65,26 +65,33 @@ def fetch(name: HubName, access: HubAccess, accept: Callable[[Path], object] | N
             with reported(name, access):
                 commit = commit_of(name, access)
         except HubUnreachableError as error:
-            if last is None or (found := cache.complete(last)) is None:
+            found = None
+            with suppress(VesaliusError):
+                found = _whole(cache, last)
+            if last is None or found is None:
                 raise
             warnings.warn(f"{error.problem} Commit {last[:12]}, which is here, is used.", UserWarning, stacklevel=2)
             return found
         found = cache.complete(commit)
         if found is None:
             found = _download(cache, commit, access, accept)
-        cache.note_revision(commit)
+        with suppress(OSError):  # a shared cache that may only be read
+            cache.note_revision(commit)
         return found
+
+
+def _whole(cache: HubCache, commit: str | None) -> Path | None:
+    return None if commit is None else cache.complete(commit) or cache.adopted(commit)
 
 
 def _from_cache(cache: HubCache, commit: str | None) -> Path:
     mend = "Unset HF_HUB_OFFLINE (offline=False) and load it once with a connection."
-    if commit is not None:
-        try:
-            found = cache.complete(commit) or cache.adopted(commit)
-        except VesaliusError as error:
-            raise type(error)(error.problem, file=error.file, fix=error.fix or mend) from error
-        if found is not None:
-            return found
+    try:
+        found = _whole(cache, commit)
+    except VesaliusError as error:
+        raise type(error)(error.problem, file=error.file, fix=error.fix or mend) from error
+    if found is not None:
+        return found
     raise WeightsMissingError(
         f"{cache.name} is not on this machine and offline mode is on.", file=cache.folder, fix=mend
     )

@@ -46,7 +46,7 @@ def refuse_without_safetensors(paths: Iterable[str], where: str) -> None:
             "fetched.",
             fix="Convert it to safetensors where you trust it, then load that; or ask for a revision that has it.",
         )
-    raise WeightsMissingError(f"{where} holds no safetensors file.", fix="Give a repository with weights.")
+    raise WeightsMissingError(f"{where} holds no safetensors file in its root.", fix="Give a repository with weights.")
 
 
 def weight_paths(paths: Iterable[str], index: Path | None, where: str) -> list[str]:
