@@ -67,6 +67,8 @@ class Hub:
     """Path → bytes after which sending stops until the hub is closed."""
     holding: threading.Event = field(default_factory=threading.Event)
     ranges: bool = True
+    lists: bool = True
+    """False: as mirrors that know no lists of files."""
     broken: int = 0
     """A status every request is answered with, if not 0."""
     delay_s: float = 0.0
@@ -150,6 +152,8 @@ class _Answer(BaseHTTPRequestHandler):
         if api and verb in ("", "revision"):
             told = {"id": name, "sha": commit, "siblings": [{"rfilename": path} for path in repo.commits[commit]]}
             return self._say(200, json.dumps({**told, "gated": closed and "manual", "private": False}).encode())
+        if api and verb == "tree" and not self.hub.lists:
+            return self._say(404, b"no such route")
         if api and verb == "tree":
             return self._tree(repo, commit)
         if closed:  # as the hub does: whoever may not have the files may still see what there is

@@ -568,6 +568,20 @@ def test_a_mirror_is_named_by_argument_or_environment_and_the_argument_wins(hub:
     assert "password" not in str(raised.value)
 
 
+def test_a_mirror_without_lists_of_files_is_asked_one_by_one(hub: Hub, refused: Any) -> None:
+    hub.lists = False
+    hub.add("org/tiny", TINY | {"pytorch_model.bin": b"pickle", "notes.md": b"x"})
+    assert (Path(located("org/tiny")) / WEIGHTS).read_bytes() == TINY[WEIGHTS]
+    heads = [one.path.rpartition("/")[2] for one in hub.asked if one.method == "HEAD"]
+    assert sorted(heads) == sorted(TINY)
+    hub.repos["org/tiny"].commit(TINY | {WEIGHTS: TINY[WEIGHTS] + b"?"})
+    hub.wrong[WEIGHTS] = TINY[WEIGHTS] + b"!"
+    with pytest.raises(CheckpointError, match="another hash"):
+        located("org/tiny")
+    hub.add("org/pickled", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
+    assert "pickle (pytorch_model.bin)" in refused("org/pickled")
+
+
 def test_files_in_xet_storage_come_over_plain_http(hub: Hub) -> None:
     hub.add("org/tiny", TINY, xet=True)
     assert (Path(located("org/tiny")) / WEIGHTS).read_bytes() == TINY[WEIGHTS]

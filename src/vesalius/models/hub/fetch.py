@@ -19,7 +19,7 @@ from vesalius.models.hub.failures import HubUnreachableError, reported, size_tex
 from vesalius.models.hub.listing import RemoteFile, commit_of, file_address, files_of
 from vesalius.models.hub.name import HubName, hub_name
 from vesalius.models.hub.transfer import Digests, Transfer, partial_of
-from vesalius.models.hub.wanted import INDEX, is_small, refuse_without_safetensors, weight_paths
+from vesalius.models.hub.wanted import INDEX, is_small, may_be_needed, refuse_without_safetensors, weight_paths
 
 __all__ = ["fetch", "located"]
 
@@ -99,7 +99,7 @@ def _from_cache(cache: HubCache, commit: str | None) -> Path:
 
 def _download(cache: HubCache, commit: str, access: HubAccess, accept: Callable[[Path], object] | None) -> Path:
     name = cache.name
-    files = {file.path: file for file in files_of(name, commit, access)}
+    files = {file.path: file for file in files_of(name, commit, access, may_be_needed)}
     refuse_without_safetensors(files, f"{name} on {access.shown_address}")
     folder = cache.snapshot(commit)
     small = [file for file in files.values() if is_small(file.path, file.size)]

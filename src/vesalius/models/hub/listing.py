@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -45,21 +46,49 @@ class RemoteFile:
 
 def commit_of(name: HubName, access: HubAccess) -> str:
     """The 40-digit commit a revision stands for now. One request; raises what huggingface_hub raises."""
+    return str(_told(name, name.revision, access)["sha"])
+
+
+def files_of(name: HubName, commit: str, access: HubAccess, needs_hash: Callable[[str], bool]) -> list[RemoteFile]:
+    """Every file of a commit, page by page. Raises what huggingface_hub raises.
+
+    `needs_hash`: the paths whose size and hash matter. Mirrors without file lists are asked for these one by one; there
+    the other files have no figures.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return _listed(name, commit, access)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise
+    except HfHubHTTPError as exc:
+        if exc.response.status_code not in (404, 405, 501):
+            raise
+    with understood(name, access):
+        paths = [str(one["rfilename"]) for one in _told(name, commit, access)["siblings"]]
+    return [
+        _asked(name, commit, path, access) if needs_hash(path) else RemoteFile(path, 0, None, None)
+        for path in paths[:_MAX_FILES]
+    ]
+
+
+def _told(name: HubName, revision: str, access: HubAccess) -> dict[str, Any]:
+    """What the hub says of a revision: "sha", its commit, and "siblings", its files' names."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import hf_raise_for_status
 
-    address = f"{access.address}/api/models/{name.repo}/revision/{quote(name.revision, safe='')}"
+    address = f"{access.address}/api/models/{name.repo}/revision/{quote(revision, safe='')}"
     response = get_session().get(address, headers=access.headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
     hf_raise_for_status(response)
     with understood(name, access):
-        commit = str(response.json()["sha"])
-        if COMMIT.fullmatch(commit) is None or (name.pinned and commit != name.revision):
+        told: dict[str, Any] = response.json()
+        commit = str(told["sha"])
+        if COMMIT.fullmatch(commit) is None or (COMMIT.fullmatch(revision) and commit != revision):
             raise ValueError("not the commit that was asked for")
-    return commit
+    return told
 
 
-def files_of(name: HubName, commit: str, access: HubAccess) -> list[RemoteFile]:
-    """Every file of a commit, page by page. Raises what huggingface_hub raises."""
+def _listed(name: HubName, commit: str, access: HubAccess) -> list[RemoteFile]:
     from huggingface_hub import constants
     from huggingface_hub.utils import paginate
 
@@ -81,6 +110,27 @@ def files_of(name: HubName, commit: str, access: HubAccess) -> list[RemoteFile]:
             size = int(stored.get("size", entry["size"]))
             found.append(RemoteFile.of(str(entry["path"]), size, entry.get("oid"), stored.get("oid")))
     return found
+
+
+def _asked(name: HubName, commit: str, path: str, access: HubAccess) -> RemoteFile:
+    """One file's size and hash, from the headers it would come with."""
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import hf_raise_for_status
+
+    address, headers = file_address(name, commit, path, access), access.headers()
+    for follow in (False, True):  # a redirect to the store tells of the file; another one leads to who does
+        response = get_session().head(
+            address, headers=headers, timeout=constants.HF_HUB_ETAG_TIMEOUT, follow_redirects=follow
+        )
+        hf_raise_for_status(response)
+        linked = response.headers.get("X-Linked-ETag")
+        if linked or not response.is_redirect:
+            break
+    with understood(name, access):
+        tag = (linked or response.headers["ETag"]).removeprefix("W/").strip('"')
+        size = int(response.headers["X-Linked-Size" if linked else "Content-Length"])
+        large = len(tag) == 64
+        return RemoteFile.of(path, size, None if large else tag, tag if large else None)
 
 
 def file_address(name: HubName, commit: str, path: str, access: HubAccess) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vesalius.errors import CheckpointError, WeightsMissingError
 
-__all__ = ["INDEX", "is_small", "refuse_without_safetensors", "weight_paths"]
+__all__ = ["INDEX", "is_small", "may_be_needed", "refuse_without_safetensors", "weight_paths"]
 
 INDEX = "model.safetensors.index.json"
 
@@ -30,6 +30,11 @@ def is_small(path: str, size: int) -> bool:
     if folder:
         return name in _SUBFOLDER
     return (name.endswith(".json") and name not in _TRAINING) or name.endswith(_TOKENIZERS) or name in _TEXTS
+
+
+def may_be_needed(path: str) -> bool:
+    """Whether a file of this name can be one of a checkpoint's, whatever its size and the index say."""
+    return is_small(path, 0) or (path.endswith(".safetensors") and "/" not in path)
 
 
 def refuse_without_safetensors(paths: Iterable[str], where: str) -> None:
