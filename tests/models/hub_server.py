@@ -13,8 +13,11 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from safetensors.torch import load_file, save_file
 
 PAGE = 3
 LARGE = (".safetensors", ".bin", ".pt", ".model")
@@ -42,7 +45,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came. `sent`: bytes of body that were given to the connection."""
+    """One request as it came, and which of the two servers it came to."""
 
     server: str
     method: str
@@ -246,3 +249,17 @@ def sha256(content: bytes) -> str:
 
 def git(content: bytes) -> str:
     return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """A checkpoint's files by their path in its repository."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith("cases/")}
+
+
+def padded(content: bytes, tmp_path: Path, num_bytes: int) -> bytes:
+    """The same tensors in a larger file: safetensors allows any text in its header."""
+    (tmp_path / "small.safetensors").write_bytes(content)
+    tensors = load_file(tmp_path / "small.safetensors")
+    save_file(tensors, tmp_path / "large.safetensors", metadata={"note": "x" * num_bytes})
+    return (tmp_path / "large.safetensors").read_bytes()

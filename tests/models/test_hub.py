@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 from huggingface_hub import close_session, constants, snapshot_download
-from safetensors.torch import load_file, save_file
 
 import vesalius
-from tests.models.hub_server import Hub, git, sha256
+from tests.models.hub_server import Hub, files_of, git, padded, sha256
 from tests.models.parity import ROOT
 from vesalius.cli.main import main
 from vesalius.errors import CheckpointError, OptionError, WeightsMissingError
@@ -32,11 +31,6 @@ HULUMED = ROOT / "tests" / "fixtures" / "hulumed" / "qwen2_original"
 PICTURE = str(QWEN.parent / "inputs" / "img0.png")
 WEIGHTS = "model.safetensors"
 SETTINGS = ("HF_", "HUGGING", "TRANSFORMERS_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CACHE")
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith("cases/")}
 
 
 TINY = files_of(QWEN)
@@ -73,14 +67,6 @@ def environment(home: Path, hub: Hub) -> dict[str, str]:
 
 def blobs(home: Path) -> list[str]:
     return sorted(path.name for path in home.glob("hub/models--*/blobs/*"))
-
-
-def padded(content: bytes, tmp_path: Path, num_bytes: int) -> bytes:
-    """The same tensors in a larger file: safetensors allows any text in its header."""
-    (tmp_path / "small.safetensors").write_bytes(content)
-    tensors = load_file(tmp_path / "small.safetensors")
-    save_file(tensors, tmp_path / "large.safetensors", metadata={"note": "x" * num_bytes})
-    return (tmp_path / "large.safetensors").read_bytes()
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
