@@ -24,7 +24,9 @@ def ask(
     given: Annotated[
         list[str], typer.Argument(metavar="[SOURCE]... QUESTION", help="Files or folders, then the question in quotes.")
     ],
-    model: Annotated[str, typer.Option(help="Model name or checkpoint folder.")] = "starter",
+    model: Annotated[
+        str, typer.Option(help="Model name, checkpoint folder or hub id (org/name@revision).")
+    ] = "starter",
     out: Annotated[Path | None, typer.Option(help="Folder for overlays, findings.json, masks and reports.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
@@ -39,10 +41,11 @@ def ask(
 
     with _progress("reading"):
         studies = [read(source) for source in sources]
+    place = _fetched(model)
     with _progress("loading the model"):
         from vesalius.inference.model import load
 
-        loaded = load(model)
+        loaded = load(place)
     if loaded.notice and not json:
         print(f"Note: {loaded.notice}", file=sys.stderr)
     answer: Answer | None = None
@@ -66,6 +69,25 @@ def ask(
         print(line)
     for warning in answer.trace["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _fetched(model: str) -> str:
+    """The folder a hub id was fetched to, with its own bar; any other name as it is."""
+    import warnings
+
+    from vesalius.models.hub import located
+
+    def known(folder: Path) -> None:
+        from vesalius.models.registry import recognise
+
+        recognise(folder)
+
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always", UserWarning)
+        place = located(model, accept=known)
+    for one in raised:
+        print(f"warning: {one.message}", file=sys.stderr)
+    return place
 
 
 def finding_lines(answer: Answer) -> list[str]:

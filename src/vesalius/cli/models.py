@@ -17,8 +17,12 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
 
     shown = [field.name for field in fields(FamilyCard) if field.name not in ("recognises", "load")]
     lines = [{name: str(getattr(card, name)) for name in shown} for card in FAMILIES.values()]
+    here = _in_the_hub_cache()
     for line in lines:
-        line["state"] = (starter_lacks() or "ready") if line["name"] == "starter" else "give its checkpoint folder"
+        if line["name"] == "starter":
+            line["state"] = starter_lacks() or "ready"
+        else:
+            line["state"] = ", ".join(here.get(line["name"], ())) or "give its checkpoint folder or hub id"
     if as_json:
         print(json.dumps(lines, indent=2, ensure_ascii=False))
         return
@@ -26,6 +30,22 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
         print(f"{line['name']}: {line['state']}")
         for name in shown[1:]:
             print(f"  {name:<8} {line[name]}")
+
+
+def _in_the_hub_cache() -> dict[str, list[str]]:
+    """Family → complete checkpoints in the hub cache, as `--model` takes them."""
+    from vesalius.errors import VesaliusError
+    from vesalius.models.hub import HubAccess, cached_snapshots
+    from vesalius.models.registry import recognise
+
+    found: dict[str, list[str]] = {}
+    for snapshot in cached_snapshots(HubAccess().folder):
+        try:
+            family = recognise(snapshot.folder).name
+        except VesaliusError:  # another program's model, or one of a later version
+            continue
+        found.setdefault(family, []).append(f"{snapshot.repo}@{snapshot.commit}")
+    return found
 
 
 def starter_lacks() -> str:

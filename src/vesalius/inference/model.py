@@ -12,8 +12,9 @@ from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
 from vesalius.inference.media import read_raw, spoken_of
 from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
+from vesalius.models.hub import HubAccess, located
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.models.registry import load_family
+from vesalius.models.registry import load_family, recognise
 from vesalius.study import late_warnings
 from vesalius.study.items import Study, Volume
 
@@ -23,13 +24,31 @@ if TYPE_CHECKING:
 __all__ = ["Model", "load"]
 
 
-def load(name: str = "starter", *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Model:
-    """Load a model by name ("starter") or checkpoint directory.
+def load(
+    name: str = "starter",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quirks: Quirks = "published",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    offline: bool = False,
+    endpoint: str | None = None,
+) -> Model:
+    """Load a model by name ("starter"), checkpoint directory, or hub id ("org/name", "org/name@revision").
 
-    Raises WeightsMissingError naming the command that installs them, CheckpointError for damaged files, OptionError
+    A directory that exists is never asked for on a hub. `revision`: branch, tag or 40-digit commit of a hub id.
+    `token`, `offline`, `endpoint`: how the hub is reached; without them HF_TOKEN (or the stored login), HF_HUB_OFFLINE
+    and HF_ENDPOINT count, and files go to the cache of HF_HUB_CACHE or HF_HOME. Only JSON, tokenizer files and
+    safetensors are fetched, their hashes are checked, and an interrupted download goes on where it stopped.
+
+    Raises WeightsMissingError naming the command that installs them or why the hub does not give them (not found,
+    gated, offline, no connection, no room), CheckpointError for damaged files, wrong hashes and pickles, OptionError
     for an unknown name, device or dtype.
     """
-    return Model(load_family(name, device=device, dtype=dtype, quirks=quirks))
+    access = HubAccess(token=token, offline=offline, endpoint=endpoint)
+    place = located(name, revision=revision, access=access, accept=recognise)
+    return Model(load_family(place, device=device, dtype=dtype, quirks=quirks))
 
 
 class Model:

@@ -179,5 +179,9 @@ def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks:
     if folder.is_dir():
         return recognise(folder).load(Loading(folder, device, dtype, quirks))
     near = difflib.get_close_matches(name, FAMILIES, 1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(FAMILIES)}, or a checkpoint folder."
+    hint = (
+        f"Did you mean {near[0]}?"
+        if near
+        else f"Known: {', '.join(FAMILIES)}, a checkpoint folder, or a hub id (org/name)."
+    )
     raise OptionError(f"no model is called {name!r}.", fix=hint)
