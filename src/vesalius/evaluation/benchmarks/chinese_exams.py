@@ -211,7 +211,7 @@ _TOLD = {
         _twin_cmmlu,
         "`test/<subject>.csv`",
         f"{_HUB}haonan-li/cmmlu",
-        "CC BY-NC 4.0",
+        "CC BY-NC-SA 4.0",
     ),
     "medqa-mcmle": (
         "MedQA-MCMLE",
