@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vesalius.errors import CheckpointError, OptionError
+from vesalius.models.checkpoint_files import find_json
 from vesalius.models.contract import Family, Loading, Quirks
+from vesalius.models.published_layout import Laying, PublishedLayout, Relay, one_network
 
 __all__ = ["FAMILIES", "FamilyCard", "load_family", "recognise"]
 
@@ -29,6 +31,9 @@ class FamilyCard:
     weights: str
     recognises: Callable[[Mapping[str, Any]], bool]
     load: Callable[[Loading], Family]
+    layout: Laying | None = one_network
+    relay: Relay | None = None
+    quirks: Callable[[], Mapping[str, str]] = dict
 
 
 def _starter(how: Loading) -> Family:
@@ -76,6 +81,21 @@ def _hulumed(how: Loading) -> Family:
     return HuluMed.load(how)
 
 
+def _layout_in(module: str) -> Laying:
+    """The `layout` of a family's module, imported when it is asked for."""
+
+    def layout(folder: Path, config: Mapping[str, Any], names: Collection[str]) -> PublishedLayout:
+        return import_module(f"vesalius.models.{module}").layout(folder, config, names)
+
+    return layout
+
+
+def _relaid_hulumed(to: str, settings: Any, names: Collection[str]) -> Any:
+    from vesalius.models.hulumed.layout import relaid
+
+    return relaid(to, settings, names)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
@@ -87,6 +107,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "in the package; base by `vesalius starter install`",
         lambda config: "recipe_sha256" in config,
         _starter,
+        layout=None,
     ),
     "medmo": FamilyCard(
         "medmo",
@@ -98,6 +119,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "the authors' checkpoint folder",
         lambda config: config.get("model_type") == "qwen3_vl",
         _qwen_vl,
+        _layout_in("qwen_vl.layout"),
     ),
     "qwen2_5_vl": FamilyCard(
         "qwen2_5_vl",
@@ -109,6 +131,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "the authors' checkpoint folder",
         lambda config: config.get("model_type") == "qwen2_5_vl",
         _qwen_vl,
+        _layout_in("qwen_vl.layout"),
     ),
     "citrusv": FamilyCard(
         "citrusv",
@@ -120,6 +143,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "the authors' checkpoint folder",
         lambda config: config.get("model_type") == "citrus_v",
         _citrusv,
+        _layout_in("citrusv.layout"),
     ),
     "medmvl": FamilyCard(
         "medmvl",
@@ -131,6 +155,7 @@ FAMILIES: dict[str, FamilyCard] = {
         "a checkpoint folder",
         _is_medmvl,
         _medmvl,
+        _layout_in("medmvl.layout"),
     ),
     "hulumed": FamilyCard(
         "hulumed",
@@ -142,6 +167,8 @@ FAMILIES: dict[str, FamilyCard] = {
         "Hub: ZJU-AI4H/Hulu-Med-*",
         _is_hulumed,
         _hulumed,
+        _layout_in("hulumed.layout"),
+        _relaid_hulumed,
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""
@@ -150,14 +177,9 @@ FAMILIES: dict[str, FamilyCard] = {
 def recognise(folder: Path) -> FamilyCard:
     """The family a checkpoint folder belongs to, by its config.json alone. CheckpointError when none knows it."""
     path = folder / "config.json"
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise CheckpointError("the folder holds no config.json.", file=folder) from exc
-    except (OSError, ValueError) as exc:
-        raise CheckpointError("config.json cannot be read as JSON.", file=path) from exc
-    if not isinstance(config, dict):
-        raise CheckpointError("config.json is not a JSON object.", file=path)
+    config = find_json(path)
+    if config is None:
+        raise CheckpointError("the folder holds no config.json.", file=folder)
     for card in FAMILIES.values():
         if card.recognises(config):
             return card
