@@ -49,7 +49,7 @@ def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
-    to: Target = "auto",
+    to: str = "auto",
     dtype: str | None = None,
     max_shard_bytes: int = 5 * 10**9,
     from_pickle: bool = False,

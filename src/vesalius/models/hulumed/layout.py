@@ -103,6 +103,7 @@ def _to_original(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any
         "layer_norm_eps": VisionShape().layer_norm_eps,
         "num_channels": VisionShape().num_channels,
         **given["vision_encoder_config"],
+        **{key: given[key] for key in ("dtype", "torch_dtype", "transformers_version") if key in given},
     }
     made = {name: value for name, value in settings.items() if name != "preprocessor_config.json"}
     made |= {"config.json": config, "encoder/config.json": encoder}
