@@ -111,7 +111,7 @@ def test_clean_names_begin_with_the_part_they_belong_to(source: Path, tmp_path: 
     assert "language.embed_tokens.weight" in found
     counted = sum(len(data) for _, _, data in found.values()) // 4
     assert sum(config["parameters"].values()) == counted
-    assert config["quirks"].keys() == FAMILIES[config["family"]].quirks().keys()
+    assert config["quirks"].keys() == FAMILIES[config["family"]].quirks().explained().keys()
 
 
 def test_a_clean_folder_holds_one_config_and_the_tokenizer(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ def convert(
     destination: Annotated[Path, typer.Argument(metavar="DST", help="New folder.")],
     to: Annotated[
         str,
-        typer.Option(help="auto (clean; from clean, published), clean, published, hf, original (Hulu-Med's older one)."),
+        typer.Option(
+            help="auto (clean; from clean, published), clean, published, hf, original (Hulu-Med's older one)."
+        ),
     ] = "auto",
     dtype: Annotated[
         str | None, typer.Option(help="Cast floats to float32, bfloat16 or float16; not lossless.")

@@ -77,7 +77,7 @@ def clean_config(folder: Path) -> dict[str, Any] | None:
     if version != FORMAT_VERSION:
         raise CheckpointError(f"format_version is {version!r}; {FORMAT_VERSION} is read.", file=path)
     settings, names = config.get("settings"), config.get("tensor_names")
-    if not _objects(settings) or "config.json" not in settings or not _strings(names):
+    if not isinstance(settings, dict) or not _objects(settings) or "config.json" not in settings or not _strings(names):
         raise CheckpointError("the config of the clean layout is damaged.", file=path)
     if not _strings(config.get("same_tensor", {})):
         raise CheckpointError("same_tensor holds no tensor names.", file=path)

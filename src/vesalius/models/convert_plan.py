@@ -50,7 +50,7 @@ def clean_plan(checkpoint: Checkpoint) -> Plan:
         "source_layout": layout.name,
         "dtype": _one(sorted(checkpoint.floats())),
         "parameters": _parameters(tensors),
-        "quirks": dict.fromkeys(checkpoint.card.quirks(), True),
+        "quirks": {**dict.fromkeys(checkpoint.card.quirks().explained(), True), **checkpoint.quirks},
         "tensor_names": {clean: published for published, clean in layout.prefixes},
         "same_tensor": shared,
         "folders": list(layout.folders),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ _NO_SETTING = ("tokenizer_config.json",)
 @dataclass(frozen=True)
 class Checkpoint:
     """`settings`: its JSON settings by path; `files`: what else belongs to it, copied as it is; `left`: what does not.
-    `unused`: names of tensors no forward pass reads; `layout.added` holds settings it needs from elsewhere."""
+    `unused`: names of tensors no forward pass reads; `layout.added` holds settings it needs from elsewhere. `quirks`:
+    switches a clean config sets."""
 
     card: FamilyCard
     layout: PublishedLayout
@@ -37,6 +38,7 @@ class Checkpoint:
     unused: frozenset[str]
     left: tuple[str, ...]
     was_clean: bool
+    quirks: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
     def floats(self) -> set[str]:
         """Names of the float types its tensors have."""
@@ -158,5 +160,5 @@ def _open_clean(folder: Path, config: Mapping[str, Any]) -> Checkpoint:
         frozenset(name.removeprefix(UNUSED) for name in stored if name.startswith(UNUSED) and "/" not in name),
         tuple(name for name, path in found if name not in skipped and path.suffix in _WEIGHTS),
         True,
+        dict(config.get("quirks", {})),
     )
-

@@ -59,7 +59,7 @@ class HuluMed:
         device, dtype = chosen_device(how.device), chosen_dtype(how.dtype, config.stored_dtype)
         tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
         network = load_network(config, tensors, device, dtype, how.folder)
-        return cls(config, network, tokenizer, HuluMedQuirks.of(how.quirks), how.folder)
+        return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation; `options` as in `PrepareOptions`."""

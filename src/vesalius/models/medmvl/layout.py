@@ -35,9 +35,7 @@ def layout(folder: Path, config: Mapping[str, Any], names: Collection[str]) -> P
         inside = find_json(folder / file) is not None or (isinstance(nested, dict) and "hidden_size" in nested)
         if config.get(f"{prefix}{group}_type") and not inside:
             added[file] = sizes_of(group, folder, config, prefix)
-    return PublishedLayout(
-        "legacy" if prefix == "" else "lvlm", read.generation, _PREFIXES, _is_unused, added=added
-    )
+    return PublishedLayout("legacy" if prefix == "" else "lvlm", read.generation, _PREFIXES, _is_unused, added=added)
 
 
 def _is_unused(name: str) -> bool:

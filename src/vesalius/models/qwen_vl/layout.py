@@ -1,4 +1,4 @@
-"""Tensor names of Qwen-VL checkpoints, early (`visual.*`, `model.*`) and late (`model.visual.*`), in the clean layout."""
+"""Tensor names of Qwen-VL checkpoints in the clean layout, early (`visual.*`) and late ones (`model.visual.*`)."""
 
 from __future__ import annotations
 
