@@ -21,7 +21,9 @@ SOURCE = ROOT / "tests" / "fixtures" / "hulumed" / "qwen2_hf"
 def test_all_none_or_one_by_one() -> None:
     assert all(vars(HuluMedQuirks.chosen("published")).values())
     assert not any(vars(HuluMedQuirks.chosen("off")).values())
-    assert [name for name, on in vars(HuluMedQuirks.chosen({"stored_axes": False})).items() if not on] == ["stored_axes"]
+    assert [name for name, on in vars(HuluMedQuirks.chosen({"stored_axes": False})).items() if not on] == [
+        "stored_axes"
+    ]
 
 
 @pytest.mark.parametrize("quirks", [{"stored_axis": False}, {"stored_axes": 0}, "on"])
