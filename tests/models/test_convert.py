@@ -414,6 +414,22 @@ def test_a_damaged_clean_folder_is_refused(values: dict[str, Any], tmp_path: Pat
             attempt()
 
 
+@pytest.mark.parametrize("trick", ["../out/config.json", "/out.json", "tensor"])
+def test_a_clean_folder_writes_nothing_outside_the_new_one(trick: str, tmp_path: Path) -> None:
+    convert(checkpoint(QWEN3), tmp_path / "clean")
+    if trick == "tensor":
+        held = load_file(tmp_path / "clean" / "model.safetensors")
+        save_file({**held, "unused.../out/weight": torch.zeros(2)}, tmp_path / "clean" / "model.safetensors")
+    else:
+        name = str(tmp_path / "out.json") if trick.startswith("/") else trick
+        config = clean_config(tmp_path / "clean")
+        assert config is not None
+        change_clean(tmp_path / "clean", settings={**config["settings"], name: {}})
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        convert(tmp_path / "clean", tmp_path / "back")
+    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+
+
 def test_the_starter_has_one_layout(tmp_path: Path) -> None:
     folder = Path(vesalius.__file__).parent / "models" / "starter_weights"
     if not (folder / "config.json").is_file():

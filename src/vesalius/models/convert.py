@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from vesalius.errors import InputError, LimitError, OptionError
+from vesalius.errors import CheckpointError, InputError, LimitError, OptionError
 from vesalius.models.convert_plan import Plan, clean_plan, published_plan
 from vesalius.models.convert_source import open_checkpoint
 from vesalius.models.tensor_files import FLOATS, shards, write_tensors
@@ -152,6 +152,9 @@ def _write(partial: Path, plan: Plan, max_shard_bytes: int, total: int, on_progr
             on_progress(written, total)
 
     def place(name: str) -> Path:
+        # A clean config names paths: one that leads out of the folder is somebody's trick.
+        if not (partial / name).resolve().is_relative_to(partial.resolve()):
+            raise CheckpointError(f"the checkpoint names a file outside its folder ({name!r}).")
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         return partial / name
 
@@ -160,5 +163,5 @@ def _write(partial: Path, plan: Plan, max_shard_bytes: int, total: int, on_progr
     for name, path in plan.files.items():
         shutil.copyfile(path, place(name))
     for folder, tensors in plan.weights.items():
-        (partial / folder).mkdir(parents=True, exist_ok=True)
+        place(folder).mkdir(parents=True, exist_ok=True)
         write_tensors(partial / folder, shards(tensors, max_shard_bytes), plan.metadata, wrote)

@@ -62,7 +62,7 @@ def _with_dtype(content: Any, dtype: str) -> Any:
     if not isinstance(content, dict):
         return content
     return {
-        key: dtype if key in ("dtype", "torch_dtype") and value in FLOATS else _with_dtype(value, dtype)
+        key: dtype if key in ("dtype", "torch_dtype") and str(value) in FLOATS else _with_dtype(value, dtype)
         for key, value in content.items()
     }
 
