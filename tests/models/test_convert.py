@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import vesalius
 from tests.models.parity import ROOT, Case
+from vesalius.cli.main import main
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, VesaliusError, WeightsMissingError
 from vesalius.models.checkpoint_files import TensorNames, clean_config
 from vesalius.models.convert import convert
@@ -501,19 +500,19 @@ def test_memory_does_not_grow_with_the_checkpoint(dtype: str, tmp_path: Path) ->
     assert int(done.stdout) < 96 * 1024  # KiB; the checkpoint holds 320 MiB
 
 
-def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path) -> None:
-    source = large(tmp_path, 320)
-    command = [sys.executable, "-m", "vesalius", "convert", str(source), str(tmp_path / "new" / "clean")]
-    with subprocess.Popen([*command, "--dtype", "bfloat16"], stderr=subprocess.PIPE, text=True) as running:
-        limit = threading.Timer(60, running.kill)
-        limit.start()
-        while running.poll() is None and not any(tmp_path.glob("new/.clean.partial-*/*.safetensors")):
-            time.sleep(0.005)
-        os.kill(running.pid, signal.SIGINT)
-        assert running.wait() == 130
-        limit.cancel()
-        assert running.stderr is not None
-        assert running.stderr.read() == "vesalius: interrupted.\n"
+def test_an_interrupted_conversion_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = copied(tmp_path, QWEN3)
+
+    @contextmanager
+    def interrupting() -> Iterator[Any]:
+        """Ctrl-C when half is written."""
+        yield lambda done, total: signal.raise_signal(signal.SIGINT) if done > total / 2 else None
+
+    monkeypatch.setattr("vesalius.cli.convert._progress", interrupting)
+    assert main(["convert", str(source), str(tmp_path / "new" / "clean")]) == 130
+    assert capsys.readouterr().err == "vesalius: interrupted.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
