@@ -194,7 +194,7 @@ def test_seg_typed_in_a_question_counts_unless_quirks_are_off(citrus: Any) -> No
     assert len(plain.trace(plain.prepare(asked))["seg_positions"]) == 0
     said = talk("Where?", "It is [SEG].")
     assert len(plain.trace(plain.prepare(said))["seg_positions"]) == 1
-    assert not any(vars(CitrusQuirks.off()).values())
+    assert not any(vars(CitrusQuirks.chosen("off")).values())
 
 
 def test_a_control_token_in_text_stays_text(citrus: Any) -> None:

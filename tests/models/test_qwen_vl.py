@@ -194,10 +194,16 @@ def test_an_answer_that_repeats_itself_ends_only_with_quirks_off(qwen3: Any, mon
 
 
 def test_every_quirk_says_what_it_does() -> None:
-    source = (ROOT / "src/vesalius/models/qwen_vl/qwen_vl.py").read_text(encoding="utf-8")
-    for name in QwenVlQuirks.__dataclass_fields__:
-        assert f'    {name}: bool = True\n    """' in source
-    assert not any(vars(QwenVlQuirks.off()).values())
+    assert all("off: " in does for does in QwenVlQuirks.explained().values())
+    assert not any(vars(QwenVlQuirks.chosen("off")).values())
+
+
+def test_one_quirk_is_switched_and_the_others_stay(qwen3: Any) -> None:
+    del qwen3
+    model: Any = vesalius.load(str(FOLDER / "qwen3vl_tiny"), device="cpu", quirks={"assumed_fps": False})
+    assert (model.family.quirks.assumed_fps, model.family.quirks.endless) == (False, True)
+    with pytest.raises(OptionError, match="Did you mean assumed_fps"):
+        vesalius.load(str(FOLDER / "qwen3vl_tiny"), device="cpu", quirks={"assume_fps": False})
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
 from vesalius.inference.media import read_raw, spoken_of
-from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
+from vesalius.models.contract import Family, Shown, Spoken, media_of
 from vesalius.models.hub import HubAccess, located
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.quirks import Quirks
 from vesalius.models.registry import load_family, recognise
 from vesalius.study import late_warnings
 from vesalius.study.items import Study, Volume

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.quirks import Quirks
 from vesalius.study.items import Axis, Item
 from vesalius.study.windows import Window
 
@@ -18,8 +19,6 @@ __all__ = ["Batch", "Conversation", "Family", "Loading", "Quirks", "Shown", "Spo
 
 Batch = Mapping[str, Tensor]
 """What `prepare` returns: named tensors; a family may carry more beside them."""
-
-Quirks = Literal["published", "off"]
 
 
 @dataclass(frozen=True)

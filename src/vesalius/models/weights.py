@@ -5,7 +5,6 @@ Only safetensors is read. A checkpoint that comes as a pickle is refused with th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,27 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, OptionError, WeightsMissingError
+from vesalius.models.checkpoint_files import find_json, read_json, stored_as
 
-__all__ = ["CheckpointTensors", "building", "chosen_device", "chosen_dtype", "fill", "read_json"]
+__all__ = ["CheckpointTensors", "building", "chosen_device", "chosen_dtype", "fill", "find_json", "read_json"]
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. CheckpointError when the file is missing, no JSON or no object."""
-    try:
-        loaded: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise CheckpointError("the checkpoint lacks this file.", file=path) from exc
-    except (OSError, ValueError) as exc:
-        raise CheckpointError("the file cannot be read as JSON.", file=path) from exc
-    if not isinstance(loaded, dict):
-        raise CheckpointError("the file is not a JSON object.", file=path)
-    return loaded
-
-
 class CheckpointTensors(Mapping[str, Tensor]):
-    """The tensors of a folder's safetensors files by name; each is read (memory-mapped) when it is asked for.
+    """The tensors of a folder's safetensors files by published name; each is read (memory-mapped) when it is asked for.
 
     Raises WeightsMissingError for a folder without weights or with a shard missing, CheckpointError for pickles and
     for files that are cut off or contradict their index.
@@ -44,11 +31,15 @@ class CheckpointTensors(Mapping[str, Tensor]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._where: dict[str, Path] = {}
-        for path in self._files():
-            for name in self._header(path):
-                if name in self._where:
-                    raise CheckpointError(f"tensor {name!r} is in two files.", file=path)
-                self._where[name] = path
+        self._stored: dict[str, str] = {}
+        published = stored_as(folder)
+        self.files = self._files()
+        for path in self.files:
+            for stored in self._header(path):
+                for name in published(stored):
+                    if name in self._where:
+                        raise CheckpointError(f"tensor {name!r} is in two files.", file=path)
+                    self._where[name], self._stored[name] = path, stored
         self._open: dict[Path, Any] = {}
 
     def _files(self) -> list[Path]:
@@ -72,7 +63,7 @@ class CheckpointTensors(Mapping[str, Tensor]):
             raise CheckpointError(
                 f"the weights are a pickle ({pickled[0]}), which can run code when it is opened.",
                 file=self.folder,
-                fix="Convert it to safetensors where you trust it, then load that.",
+                fix="Run vesalius convert FOLDER NEW --from-pickle, then load NEW: only tensors are taken from it.",
             )
         raise WeightsMissingError("the folder holds no safetensors file.", file=self.folder)
 
@@ -92,7 +83,7 @@ class CheckpointTensors(Mapping[str, Tensor]):
         path = self._where[name]
         if path not in self._open:
             self._open[path] = safe_open(path, framework="pt").__enter__()
-        return self._open[path].get_tensor(name)
+        return self._open[path].get_tensor(self._stored[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._where)

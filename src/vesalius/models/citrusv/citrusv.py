@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from vesalius.models.citrusv.settings import SegSettings, read_settings
 from vesalius.models.contract import Conversation, Loading
 from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.quirks import quirk
 from vesalius.models.qwen_vl.config import VlConfig, read_config
 from vesalius.models.qwen_vl.network import VlNetwork, default_dtype
 from vesalius.models.qwen_vl.prepared import Prepared, options_from
@@ -34,21 +35,17 @@ __all__ = ["CitrusQuirks", "CitrusV"]
 
 @dataclass(frozen=True)
 class CitrusQuirks(QwenVlQuirks):
-    """Behaviour of the published code that is a trap; `off()` corrects all of it.
+    """Behaviour of the published code that is a trap.
 
     Two more are off even by default, because they lose information and no weights depend on them. The published code
     generates an answer with [SEG] a second time, 20 tokens at most, and throws away what the first pass said: never
     copied. It feeds SAM2 the picture after it was shrunk for the language model: option `sam_image_from`.
     """
 
-    typed_tokens: bool = True
-    """[SEG], <bbox> and </bbox> typed by anyone are tokens, so a [SEG] in a question asks for a mask; off: they are
-    text unless the model says them."""
-
-    @classmethod
-    def off(cls) -> CitrusQuirks:
-        """None of them."""
-        return cls(**{one.name: False for one in fields(cls)})
+    typed_tokens: bool = quirk(
+        "[SEG], <bbox> and </bbox> typed by anyone are tokens, so a [SEG] in a question asks for a mask; off: "
+        "they are text unless the model says them."
+    )
 
 
 class CitrusV(QwenVl):
@@ -79,7 +76,7 @@ class CitrusV(QwenVl):
             whole = build_citrus(raw, settings)
         fill(whole, OurTensors(CheckpointTensors(how.folder)), lambda name: name, file=how.folder)
         whole.to(chosen_device(how.device))
-        return cls(config, settings, whole, tokens, CitrusQuirks() if how.quirks == "published" else CitrusQuirks.off())
+        return cls(config, settings, whole, tokens, CitrusQuirks.chosen(how.quirks))
 
     @property
     def model(self) -> CitrusModel:

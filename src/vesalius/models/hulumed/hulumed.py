@@ -24,7 +24,7 @@ from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
 from vesalius.models.parts.hf_decode import HfDecoder
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, read_json
+from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, find_json
 
 __all__ = ["HuluMed"]
 
@@ -59,7 +59,7 @@ class HuluMed:
         device, dtype = chosen_device(how.device), chosen_dtype(how.dtype, config.stored_dtype)
         tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
         network = load_network(config, tensors, device, dtype, how.folder)
-        return cls(config, network, tokenizer, HuluMedQuirks.of(how.quirks), how.folder)
+        return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation; `options` as in `PrepareOptions`."""
@@ -224,8 +224,7 @@ def _stop_ids(folder: Path, tokenizer: HuluMedTokenizer) -> list[int]:
     """What the checkpoint's generation config stops at, and the end of a turn."""
     stops = {tokenizer.special["<|im_end|>"]}
     for name in ("generation_config.json", "config.json"):
-        path = folder / name
-        given: Any = read_json(path).get("eos_token_id") if path.is_file() else None
+        given: Any = (find_json(folder / name) or {}).get("eos_token_id")
         if given is not None:
             stops |= {int(one) for one in (given if isinstance(given, list) else [given])}
             break

@@ -17,7 +17,7 @@ from vesalius.models.medmvl.network import MedmvlNetwork
 from vesalius.models.medmvl.pixels import MedmvlPixels
 from vesalius.models.medmvl.quirks import MedmvlQuirks
 from vesalius.models.medmvl.tokens import MedmvlTokenizer, load_tokenizer
-from vesalius.models.weights import CheckpointTensors, building, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.weights import CheckpointTensors, building, chosen_device, chosen_dtype, fill, find_json
 from vesalius.vision.clip_pixels import PixelRule, pixel_rule
 
 __all__ = ["UNUSED", "Loaded", "build_network", "load_checkpoint"]
@@ -94,5 +94,5 @@ def _place(name: str) -> str | None:
 def _rule(folder: Path, config: MedmvlConfig) -> PixelRule | None:
     if config.encoder is None:
         return None
-    path = folder / "preprocessor_config.json"
-    return pixel_rule(config.encoder.kind, config.encoder.image_px, read_json(path) if path.is_file() else None)
+    given = find_json(folder / "preprocessor_config.json")
+    return pixel_rule(config.encoder.kind, config.encoder.image_px, given)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import CheckpointError
-from vesalius.models.weights import read_json
+from vesalius.models.weights import find_json, read_json
 
-__all__ = ["DOCUMENTED", "sizes_of"]
+__all__ = ["DOCUMENTED", "SIDECARS", "sizes_of"]
 
 _SIGLIP = {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "num_channels": 3, "model_type": "siglip"}
 _VOLUME = {"img_size": [32, 256, 256], "patch_size": [4, 16, 16], "in_channels": 1}
@@ -62,7 +62,7 @@ DOCUMENTED: dict[str, dict[str, Any]] = {
 """Public sizes of the models MedM-VL was built from, by hub id (3D encoders: by type; each exists in one size).
 Phi-3's long-context factors are not among them."""
 
-_SIDECARS = {"llm": "llm_config.json", "encoder_image": "encoder_image_config.json",
+SIDECARS = {"llm": "llm_config.json", "encoder_image": "encoder_image_config.json",
              "encoder_image3d": "encoder_image3d_config.json"}  # fmt: skip
 
 _KEPT = frozenset(
@@ -79,11 +79,12 @@ _KEPT = frozenset(
 
 def sizes_of(group: str, folder: Path, config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Sizes of `group` ("llm", "encoder_image", "encoder_image3d"). CheckpointError says which file to add."""
-    sidecar = folder / _SIDECARS[group]
+    sidecar = folder / SIDECARS[group]
     name = config.get(f"{prefix}{group}_name_or_path")
     nested: Any = config.get(f"{group}_config")
-    if sidecar.is_file():
-        found = read_json(sidecar)
+    beside = find_json(sidecar)
+    if beside is not None:
+        found = beside
     elif isinstance(nested, dict) and nested.get("hidden_size"):
         found = nested
     elif isinstance(name, str) and name and (Path(name) / "config.json").is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from vesalius.models.parts.speak import pad_left
 from vesalius.models.parts.speaking import Said, speak, speak_together
 from vesalius.models.parts.thinking import split_thinking
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.quirks import QuirkSwitches, quirk
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
 from vesalius.models.qwen_vl.located import located
 from vesalius.models.qwen_vl.network import Seen, VlNetwork, build_network, default_dtype, published_to_ours
@@ -33,18 +34,15 @@ __all__ = ["QwenVl", "QwenVlQuirks", "traced"]
 
 
 @dataclass(frozen=True)
-class QwenVlQuirks:
-    """Behaviour of the published code that is a trap; `off()` corrects all of it."""
+class QwenVlQuirks(QuirkSwitches):
+    """Behaviour of the published code that is a trap."""
 
-    assumed_fps: bool = True
-    """Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."""
-    endless: bool = True
-    """An answer that repeats itself goes on to the token limit; off: it is ended there (finish "repetition")."""
-
-    @classmethod
-    def off(cls) -> QwenVlQuirks:
-        """None of them."""
-        return cls(**{one.name: False for one in fields(cls)})
+    assumed_fps: bool = quirk(
+        "Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."
+    )
+    endless: bool = quirk(
+        "An answer that repeats itself goes on to the token limit; off: it is ended there (finish 'repetition')."
+    )
 
 
 class QwenVl:
@@ -83,8 +81,7 @@ class QwenVl:
             model.lm_head.weight = model.model.language_model.embed_tokens.weight
         model.to(chosen_device(how.device))
         network = VlNetwork(model, config.image_id, config.video_id)
-        quirks = QwenVlQuirks() if how.quirks == "published" else QwenVlQuirks.off()
-        return cls(config, network, tokens, quirks)
+        return cls(config, network, tokens, QwenVlQuirks.chosen(how.quirks))
 
     @property
     def model(self) -> Any:
