@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import GeometryError, InputError, OptionError
@@ -23,13 +23,28 @@ if TYPE_CHECKING:
 __all__ = ["Model", "load"]
 
 
-def load(name: str = "starter", *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Model:
-    """Load a model by name ("starter") or checkpoint directory.
+def load(
+    name: str = "starter",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quirks: Quirks = "published",
+    quantize: Literal["8bit", "4bit"] | None = None,
+    device_map: str | Mapping[str, str] | None = None,
+) -> Model:
+    """Load a model by name ("starter") or checkpoint directory; each weight goes straight to its device.
 
-    Raises WeightsMissingError naming the command that installs them, CheckpointError for damaged files, OptionError
-    for an unknown name, device or dtype.
+    `device`: "auto" (the first GPU, else the CPU), "cpu", "cuda:1".  `dtype`: "auto" (as stored), "float32",
+    "bfloat16", "float16".  `quirks`: the published behaviour or ours.  `quantize`: keep the linear layers of the
+    language model in "8bit" or "4bit" (extra `quantize`).  `device_map`: in place of `device`, "auto" (GPUs, main
+    memory, disk, in this order), a device, or a mapping of module names to devices or "disk" (extra `offload`); ""
+    stands for all that is not named.
+
+    Before any weight is read: WeightsMissingError naming the command that installs them, CheckpointError for damaged
+    or contradicting files, LimitError stating the memory needed and available, OptionError for an unknown name, device,
+    dtype or module, UnsupportedError naming the extra that is not installed.
     """
-    return Model(load_family(name, device=device, dtype=dtype, quirks=quirks))
+    return Model(load_family(name, device=device, dtype=dtype, quirks=quirks, quantize=quantize, device_map=device_map))
 
 
 class Model:

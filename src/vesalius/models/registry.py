@@ -36,6 +36,8 @@ def _starter(how: Loading) -> Family:
 
     if how.device not in ("auto", "cpu"):
         raise OptionError(f"device {how.device!r} is not available for the starter.", fix="Use auto or cpu.")
+    if how.quantize is not None or how.device_map not in (None, "auto", "cpu"):
+        raise OptionError("the starter is small: it is neither quantized nor spread.", fix="Leave these options out.")
     if how.dtype not in ("auto", "float32"):
         raise OptionError(f"dtype {how.dtype!r} is not available for the starter.", fix="Use auto or float32.")
     return Starter.load(how.folder or WEIGHTS)
@@ -168,16 +170,25 @@ def recognise(folder: Path) -> FamilyCard:
     )
 
 
-def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Family:
+def load_family(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quirks: Quirks = "published",
+    quantize: str | None = None,
+    device_map: str | Mapping[str, str] | None = None,
+) -> Family:
     """Load by name or by checkpoint folder. OptionError names what is known."""
+    from vesalius.models.quantize import checked_quantization
+
     if quirks not in ("published", "off"):
         raise OptionError(f"quirks is {quirks!r}.", fix='Use "published" or "off".')
-    card = FAMILIES.get(name)
-    if card is not None:
-        return card.load(Loading(None, device, dtype, quirks))
-    folder = Path(name)
-    if folder.is_dir():
-        return recognise(folder).load(Loading(folder, device, dtype, quirks))
+    card, folder = FAMILIES.get(name), Path(name)
+    if card is not None or folder.is_dir():
+        known = card or recognise(folder)
+        where = None if card is not None else folder
+        return known.load(Loading(where, device, dtype, quirks, checked_quantization(quantize), device_map))
     near = difflib.get_close_matches(name, FAMILIES, 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(FAMILIES)}, or a checkpoint folder."
     raise OptionError(f"no model is called {name!r}.", fix=hint)

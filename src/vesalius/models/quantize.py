@@ -1,0 +1,108 @@
+"""Linear layers of a language tower in 8 or 4 bits, by bitsandbytes (extra `quantize`).
+
+8 bits: whole rows scaled to int8, outlying activations kept apart (LLM.int8). 4 bits: NF4 in blocks of 64 with
+doubly quantized scales (QLoRA). Both compute in the model's dtype, on CPU and on GPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from vesalius.errors import OptionError, UnsupportedError
+
+__all__ = ["Quantization", "checked_quantization", "is_quantized", "quantize_linears", "quantized_bytes", "with_weight"]
+
+Quantization = Literal["8bit", "4bit"]
+
+_PACKED_ROWS, _BLOCK = 32, 64
+"""What the packed bfloat16 kernel on CPU asks of a layer's rows and columns."""
+
+
+def checked_quantization(given: str | None) -> Quantization | None:
+    """OptionError for another word than 8bit or 4bit, UnsupportedError where bitsandbytes is not installed."""
+    if given is None:
+        return None
+    for known in get_args(Quantization):
+        if given == known:
+            if find_spec("bitsandbytes") is None:
+                raise UnsupportedError(
+                    f"{given} weights need bitsandbytes, which is not installed.",
+                    fix="Run: pip install 'vesalius[quantize]'.",
+                )
+            return known
+    raise OptionError(f"quantize is {given!r}.", fix="Use 8bit or 4bit, or leave it out.")
+
+
+def quantize_linears(towers: Iterable[nn.Module], bits: Quantization, dtype: torch.dtype) -> int:
+    """Put quantized layers, still without weights, in the place of every Linear inside `towers`; how many there were.
+
+    `dtype`: what the layers compute in."""
+    layers = _bitsandbytes().nn
+    count = 0
+    for tower in towers:
+        for module in list(tower.modules()):
+            for name, child in list(module.named_children()):
+                if type(child) is nn.Linear:
+                    setattr(module, name, _empty(layers, child, bits, dtype))
+                    count += 1
+    return count
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Whether a layer is one of those `quantize_linears` puts in."""
+    return type(module).__module__.startswith("bitsandbytes.")
+
+
+def with_weight(layer: nn.Module, weight: Tensor, device: torch.device) -> nn.Parameter:
+    """The layer's weight `[out, in]` quantized on `device`, ready to be put in."""
+    known = _bitsandbytes().nn
+    if isinstance(layer, known.Linear8bitLt):
+        made: Any = known.Int8Params(weight.cpu(), requires_grad=False, has_fp16_weights=False)
+    else:
+        made = known.Params4bit(weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
+    return made.to(device)
+
+
+def quantized_bytes(weight: Tensor, bits: Quantization) -> int:
+    """Bytes a weight `[out, in]` takes: numbers and scales (of 4 bits as the CPU keeps them unpacked for speed)."""
+    if bits == "8bit":
+        return weight.numel() + 4 * weight.shape[0]
+    return weight.numel() // 2 + weight.numel() // 32
+
+
+def _empty(layers: Any, linear: nn.Linear, bits: Quantization, dtype: torch.dtype) -> nn.Module:
+    sizes = (linear.in_features, linear.out_features, linear.bias is not None)
+    if bits == "8bit":
+        made = layers.Linear8bitLt(*sizes, has_fp16_weights=False, threshold=6.0, device="meta")
+    else:
+        made = layers.Linear4bit(*sizes, compute_dtype=dtype, quant_type="nf4", device="meta")
+        # The packed kernel computes in bfloat16 whatever was asked for, and refuses other sizes.
+        fits = linear.out_features % _PACKED_ROWS == 0 and linear.in_features % _BLOCK == 0
+        made.support_avx512bf16_for_cpu &= fits and dtype == torch.bfloat16
+    made.bias = linear.bias
+    return made.eval()
+
+
+def _bitsandbytes() -> Any:
+    """The library. On some processors its import fetches code from the hub where `kernels` is installed: not here."""
+    if "bitsandbytes" in sys.modules:
+        return sys.modules["bitsandbytes"]
+    # It warns at every layer of every token that 8 bits are computed from half precision.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    before = sys.modules.get("kernels")
+    sys.modules["kernels"] = None  # pyright: ignore[reportArgumentType]  (an import of it fails)
+    try:
+        return importlib.import_module("bitsandbytes")
+    finally:
+        if before is None:
+            del sys.modules["kernels"]
+        else:
+            sys.modules["kernels"] = before

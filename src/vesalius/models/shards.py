@@ -1,0 +1,103 @@
+"""One safetensors file: what its header says, and a tensor read straight to its device and dtype.
+
+The library's reader maps the file, and every page touched stays in the process until the map is closed: a second copy
+of the weights beside the first. Here bytes go from the file into the tensor they are for; another dtype or device is
+reached through one small buffer.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from io import FileIO
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vesalius.errors import CheckpointError
+
+__all__ = ["STAGING_BYTES", "StoredTensor", "read_header", "read_tensor"]
+
+STAGING_BYTES = 16 << 20
+"""Size of the buffer between file and device; a multiple of every item size."""
+
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
+    "BOOL": torch.bool, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor lies: `start` and `num_bytes` in `file`, in `dtype` and row-major order of `shape`."""
+
+    file: Path
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+    num_bytes: int
+
+
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a file in the order they lie in it. CheckpointError for a file that is cut off or damaged, or
+    holds a kind of number that is not read here."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt"):  # the library checks sizes, gaps and overlaps
+            pass
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            entries = json.loads(file.read(length))
+    except (OSError, SafetensorError, struct.error, ValueError) as exc:
+        raise CheckpointError("the safetensors file is cut off or damaged.", file=path) from exc
+    entries.pop("__metadata__", None)
+    stored: dict[str, StoredTensor] = {}
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        if entry["dtype"] not in _DTYPES:
+            raise CheckpointError(f"tensor {name!r} is stored as {entry['dtype']}, which is not read.", file=path)
+        first, last = entry["data_offsets"]
+        stored[name] = StoredTensor(
+            path, _DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + length + first, last - first
+        )
+    return stored
+
+
+def read_tensor(stored: StoredTensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The tensor in `dtype` on `device`, with no second copy of it. CheckpointError where the file ends too early."""
+    made = torch.empty(prod(stored.shape), dtype=dtype, device=device)
+    straight = dtype == stored.dtype and device.type == "cpu"
+    try:
+        with stored.file.open("rb", buffering=0) as file:
+            file.seek(stored.start)
+            if straight:
+                _read_into(file, made.view(torch.uint8), stored)
+            else:
+                _read_through(file, made, stored)
+    except OSError as exc:
+        raise CheckpointError("the safetensors file cannot be read.", file=stored.file) from exc
+    return made.view(stored.shape)
+
+
+def _read_through(file: FileIO, made: Tensor, stored: StoredTensor) -> None:
+    """Fill `made` portion by portion, converted on the way."""
+    buffer = torch.empty(min(STAGING_BYTES, stored.num_bytes), dtype=torch.uint8)
+    size = stored.dtype.itemsize
+    for first in range(0, stored.num_bytes, STAGING_BYTES):
+        portion = buffer[: min(STAGING_BYTES, stored.num_bytes - first)]
+        _read_into(file, portion, stored)
+        items = portion.view(stored.dtype)
+        made[first // size : first // size + len(items)].copy_(items)
+
+
+def _read_into(file: FileIO, target: Tensor, stored: StoredTensor) -> None:
+    view = memoryview(target.numpy())
+    while view:
+        count = file.readinto(view)
+        if not count:
+            raise CheckpointError("the safetensors file is cut off or damaged.", file=stored.file)
+        view = view[count:]
