@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import GeometryError, InputError, OptionError
@@ -29,7 +29,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     quirks: Quirks = "published",
-    quantize: Literal["8bit", "4bit"] | None = None,
+    quantize: str | None = None,
     device_map: str | Mapping[str, str] | None = None,
 ) -> Model:
     """Load a model by name ("starter") or checkpoint directory; each weight goes straight to its device.

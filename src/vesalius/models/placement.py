@@ -120,9 +120,19 @@ def place(
         made = _filled(module, tower, sizes)
     else:
         made = _mapped(device_map, module, tower)
+    made = _with_tied_head(made, module, tower)
     if made.units and find_spec("accelerate") is None:
         raise UnsupportedError("device_map needs accelerate.", fix="Run: pip install 'vesalius[offload]'.")
     return made
+
+
+def _with_tied_head(placement: Placement, module: nn.Module, tower: LanguageTower) -> Placement:
+    """A head that shares the embeddings' weights goes where they go."""
+    table = tower.units(module)[0]
+    if module.get_submodule(table).weight is not module.get_submodule(tower.head).weight:
+        return placement
+    units = {unit: target for unit, target in placement.units.items() if unit != tower.head}
+    return Placement(placement.main, {**units, tower.head: units[table]} if table in units else units)
 
 
 def _mapped(given: Mapping[str, str], module: nn.Module, tower: LanguageTower) -> Placement:

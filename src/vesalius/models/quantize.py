@@ -1,7 +1,7 @@
 """Linear layers of a language tower in 8 or 4 bits, by bitsandbytes (extra `quantize`).
 
-8 bits: whole rows scaled to int8, outlying activations kept apart (LLM.int8). 4 bits: NF4 in blocks of 64 with
-doubly quantized scales (QLoRA). Both compute in the model's dtype, on CPU and on GPU.
+8 bits: whole rows scaled to int8, outlying activations kept apart (LLM.int8). 4 bits: NF4 in blocks of 64. Both
+compute in the model's dtype, on CPU and on GPU.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
@@ -22,8 +22,11 @@ __all__ = ["Quantization", "checked_quantization", "is_quantized", "quantize_lin
 
 Quantization = Literal["8bit", "4bit"]
 
-_PACKED_ROWS, _BLOCK = 32, 64
-"""What the packed bfloat16 kernel on CPU asks of a layer's rows and columns."""
+_BLOCK = 64
+"""Numbers that share a scale in 4 bits; also what the packed kernel on CPU asks of a layer's columns."""
+_PACKED_ROWS = 32
+_PORTION = 1 << 20
+"""Numbers quantized at a time."""
 
 
 def checked_quantization(given: str | None) -> Quantization | None:
@@ -61,21 +64,52 @@ def is_quantized(module: nn.Module) -> bool:
     return type(module).__module__.startswith("bitsandbytes.")
 
 
-def with_weight(layer: nn.Module, weight: Tensor, device: torch.device) -> nn.Parameter:
-    """The layer's weight `[out, in]` quantized on `device`, ready to be put in."""
-    known = _bitsandbytes().nn
-    if isinstance(layer, known.Linear8bitLt):
-        made: Any = known.Int8Params(weight.cpu(), requires_grad=False, has_fp16_weights=False)
-    else:
-        made = known.Params4bit(weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
-    return made.to(device)
+def with_weight(layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    """The layer's weight quantized on `device`, ready to be put in. Rows go in portions: what is computed on the way
+    takes many times the memory of the result."""
+    library = _bitsandbytes()
+    eight = isinstance(layer, library.nn.Linear8bitLt)
+    return (_int8 if eight else _nf4)(library, layer, weight_OI, device)
+
+
+def _portions(weight_OI: Tensor, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Rows and their weights; a number of rows that is a multiple of the block keeps the blocks where they are."""
+    step = _BLOCK * max(1, _PORTION // (_BLOCK * weight_OI.shape[1]))
+    for first in range(0, len(weight_OI), step):
+        yield slice(first, first + step), weight_OI[first : first + step].to(device)
+
+
+def _int8(library: Any, layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    del layer
+    whole = torch.empty(weight_OI.shape, dtype=torch.int8, device=device)
+    scales = torch.empty(len(weight_OI), dtype=torch.float32, device=device)
+    for rows, portion in _portions(weight_OI, device):
+        whole[rows], scales[rows], _ = library.functional.int8_vectorwise_quant(portion.half())
+    return library.nn.Int8Params(whole, requires_grad=False, has_fp16_weights=False, CB=whole, SCB=scales)
+
+
+def _nf4(library: Any, layer: Any, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    packed: list[Tensor] = []
+    scales: list[Tensor] = []
+    state: Any = None
+    for _, portion in _portions(weight_OI, device):
+        numbers, state = library.functional.quantize_4bit(
+            portion, blocksize=_BLOCK, compress_statistics=False, quant_type="nf4"
+        )
+        packed.append(numbers)
+        scales.append(state.absmax)
+    state.absmax, state.shape, layer.quant_state = torch.cat(scales), weight_OI.shape, state
+    return library.nn.Params4bit(
+        torch.cat(packed), requires_grad=False, quant_state=state, blocksize=_BLOCK, compress_statistics=False,
+        quant_type="nf4", module=layer, bnb_quantized=True,
+    )  # fmt: skip
 
 
 def quantized_bytes(weight: Tensor, bits: Quantization) -> int:
-    """Bytes a weight `[out, in]` takes: numbers and scales (of 4 bits as the CPU keeps them unpacked for speed)."""
+    """Bytes a weight `[out, in]` takes: the numbers, and a float32 scale per row (8 bits) or block (4 bits)."""
     if bits == "8bit":
         return weight.numel() + 4 * weight.shape[0]
-    return weight.numel() // 2 + weight.numel() // 32
+    return weight.numel() // 2 + 4 * (weight.numel() // _BLOCK)
 
 
 def _empty(layers: Any, linear: nn.Linear, bits: Quantization, dtype: torch.dtype) -> nn.Module:

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from io import FileIO
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import CheckpointError
 
-__all__ = ["STAGING_BYTES", "StoredTensor", "read_header", "read_tensor"]
+__all__ = ["StoredTensor", "read_header", "read_tensor", "staging_buffer"]
 
-STAGING_BYTES = 16 << 20
-"""Size of the buffer between file and device; a multiple of every item size."""
+_STAGING_BYTES = 2 << 20
+"""Size of the buffer between file and device, a multiple of every item size."""
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -67,8 +68,15 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     return stored
 
 
-def read_tensor(stored: StoredTensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The tensor in `dtype` on `device`, with no second copy of it. CheckpointError where the file ends too early."""
+def staging_buffer() -> Tensor:
+    """The buffer between files and devices. One serves all tensors: buffers that come and go between them leave holes
+    in the heap."""
+    return torch.empty(_STAGING_BYTES, dtype=torch.uint8)
+
+
+def read_tensor(stored: StoredTensor, dtype: torch.dtype, device: torch.device, buffer: Tensor) -> Tensor:
+    """The tensor in `dtype` on `device`, with no second copy of it; `buffer` as `staging_buffer` makes it.
+    CheckpointError where the file ends too early."""
     made = torch.empty(prod(stored.shape), dtype=dtype, device=device)
     straight = dtype == stored.dtype and device.type == "cpu"
     try:
@@ -77,25 +85,25 @@ def read_tensor(stored: StoredTensor, dtype: torch.dtype, device: torch.device) 
             if straight:
                 _read_into(file, made.view(torch.uint8), stored)
             else:
-                _read_through(file, made, stored)
+                _read_through(file, made, stored, buffer)
     except OSError as exc:
         raise CheckpointError("the safetensors file cannot be read.", file=stored.file) from exc
     return made.view(stored.shape)
 
 
-def _read_through(file: FileIO, made: Tensor, stored: StoredTensor) -> None:
+def _read_through(file: FileIO, made: Tensor, stored: StoredTensor, buffer: Tensor) -> None:
     """Fill `made` portion by portion, converted on the way."""
-    buffer = torch.empty(min(STAGING_BYTES, stored.num_bytes), dtype=torch.uint8)
     size = stored.dtype.itemsize
-    for first in range(0, stored.num_bytes, STAGING_BYTES):
-        portion = buffer[: min(STAGING_BYTES, stored.num_bytes - first)]
+    for first in range(0, stored.num_bytes, len(buffer)):
+        portion = buffer[: min(len(buffer), stored.num_bytes - first)]
         _read_into(file, portion, stored)
         items = portion.view(stored.dtype)
         made[first // size : first // size + len(items)].copy_(items)
 
 
 def _read_into(file: FileIO, target: Tensor, stored: StoredTensor) -> None:
-    view = memoryview(target.numpy())
+    array: Any = target.numpy()
+    view = memoryview(array)
     while view:
         count = file.readinto(view)
         if not count:

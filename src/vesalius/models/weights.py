@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock, get_ident
 from typing import Any, Protocol
 
 import torch
@@ -21,13 +22,15 @@ from vesalius.models.contract import Loading
 from vesalius.models.memory import require_room
 from vesalius.models.placement import LanguageTower, Placement, attach, place
 from vesalius.models.quantize import Quantization, is_quantized, quantize_linears, quantized_bytes, with_weight
-from vesalius.models.shards import StoredTensor, read_header, read_tensor
+from vesalius.models.shards import StoredTensor, read_header, read_tensor, staging_buffer
 
 __all__ = ["CheckpointTensors", "StoredTensors", "building", "chosen_dtype", "fill", "read_json"]
 
 _INDEX = "model.safetensors.index.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _NAMED_AT_MOST = 5
+_ONE_AT_A_TIME = RLock()
+"""Building changes how torch's modules take their parameters."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -67,6 +70,7 @@ class CheckpointTensors(Mapping[str, Tensor]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stored: dict[str, StoredTensor] = {}
+        self._buffer = staging_buffer()
         index = folder / _INDEX
         promises = self._indexed(index) if index.is_file() else {}
         for path in promises or self._files():
@@ -120,7 +124,7 @@ class CheckpointTensors(Mapping[str, Tensor]):
 
     def read(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The tensor straight from its file, in `dtype` on `device`."""
-        return read_tensor(self._stored[name], dtype, device)
+        return read_tensor(self._stored[name], dtype, device, self._buffer)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.read(name, self._stored[name].dtype, torch.device("cpu"))
@@ -146,11 +150,16 @@ class _EmptyIsMeta(TorchFunctionMode):
 def building(dtype: torch.dtype) -> Iterator[None]:
     """Parameters made inside are of `dtype` and have no storage yet (device "meta"); `fill` gives them theirs. Buffers
     are real: some are computed while building and stored nowhere."""
-    register, before = nn.Module.register_parameter, torch.get_default_dtype()
+    with _ONE_AT_A_TIME:
+        yield from _building(dtype)
+
+
+def _building(dtype: torch.dtype) -> Iterator[None]:
+    register, before, builder = nn.Module.register_parameter, torch.get_default_dtype(), get_ident()
 
     def without_storage(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
         # One that is there already stays the same object: that is how weights are tied.
-        if param is not None and param.device.type != "meta":
+        if param is not None and param.device.type != "meta" and get_ident() == builder:
             param = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
         register(self, name, param)
 
