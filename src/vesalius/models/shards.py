@@ -25,6 +25,9 @@ __all__ = ["StoredTensor", "read_header", "read_tensor", "staging_buffer"]
 _STAGING_BYTES = 2 << 20
 """Size of the buffer between file and device, a multiple of every item size."""
 
+_MAX_HEADER_BYTES = 100_000_000
+"""As the format has it."""
+
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
@@ -46,25 +49,32 @@ class StoredTensor:
 def read_header(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a file in the order they lie in it. CheckpointError for a file that is cut off or damaged, or
     holds a kind of number that is not read here."""
-    from safetensors import SafetensorError, safe_open
-
+    damaged = CheckpointError("the safetensors file is cut off or damaged.", file=path)
     try:
-        with safe_open(path, framework="pt"):  # the library checks sizes, gaps and overlaps
-            pass
+        size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            entries = json.loads(file.read(length))
-    except (OSError, SafetensorError, struct.error, ValueError) as exc:
-        raise CheckpointError("the safetensors file is cut off or damaged.", file=path) from exc
-    entries.pop("__metadata__", None)
-    stored: dict[str, StoredTensor] = {}
-    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
-        if entry["dtype"] not in _DTYPES:
-            raise CheckpointError(f"tensor {name!r} is stored as {entry['dtype']}, which is not read.", file=path)
-        first, last = entry["data_offsets"]
-        stored[name] = StoredTensor(
-            path, _DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + length + first, last - first
-        )
+            if length > min(size, _MAX_HEADER_BYTES):
+                raise damaged
+            entries: dict[str, Any] = json.loads(file.read(length))
+        entries.pop("__metadata__", None)
+        listed = sorted(entries.items(), key=lambda item: item[1]["data_offsets"])
+        stored: dict[str, StoredTensor] = {}
+        at = 0
+        for name, entry in listed:
+            if entry["dtype"] not in _DTYPES:
+                raise CheckpointError(f"tensor {name!r} is stored as {entry['dtype']}, which is not read.", file=path)
+            dtype, shape = _DTYPES[entry["dtype"]], tuple(int(side) for side in entry["shape"])
+            first, last = entry["data_offsets"]
+            # Tensors follow each other without gaps, and each has the bytes its shape asks for.
+            if first != at or last - first != prod(shape) * dtype.itemsize or min(shape, default=0) < 0:
+                raise damaged
+            stored[name] = StoredTensor(path, dtype, shape, 8 + length + first, last - first)
+            at = last
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise damaged from exc
+    if 8 + length + at != size:
+        raise damaged
     return stored
 
 
