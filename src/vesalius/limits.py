@@ -35,6 +35,8 @@ class Limits:
     max_text_chars: int = 2_000_000
     max_media: int = 64
     """Pictures, volumes and clips in one conversation."""
+    max_model_bytes: int | None = None
+    """Memory the weights of a model may take on one device; None: whatever is free there."""
 
 
 _CURRENT: ContextVar[Limits] = ContextVar("vesalius_limits", default=Limits())  # noqa: B039 (frozen)

@@ -137,14 +137,16 @@ def test_a_published_model_has_its_full_size_without_files_of_others(name: str, 
     assert network.dtype == torch.bfloat16
 
 
-def test_building_leaves_the_initialisers_as_they_were() -> None:
-    from torch.nn import init
-
-    before = init.normal_
-    with building():
-        assert init.normal_ is not before
-        assert torch.nn.Linear(2, 2).weight.shape == (2, 2)
-    assert init.normal_ is before
+def test_building_takes_no_memory_for_weights_and_leaves_torch_as_it_was() -> None:
+    before = torch.nn.Module.register_parameter, torch.get_default_dtype()
+    with building(torch.bfloat16):
+        layer = torch.nn.Linear(1 << 20, 1 << 20)
+        norm = torch.nn.BatchNorm1d(2)
+    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.bfloat16)
+    assert norm.running_var is not None
+    assert norm.running_var.tolist() == [1, 1]
+    assert (torch.nn.Module.register_parameter, torch.get_default_dtype()) == before
+    assert torch.nn.Linear(2, 2).weight.device.type == "cpu"
 
 
 # Tensors

@@ -31,6 +31,8 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     quirks: Quirks = "published",
+    quantize: str | None = None,
+    device_map: str | Mapping[str, str] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -38,18 +40,26 @@ def load(
 ) -> Model:
     """Load a model by name ("starter"), checkpoint directory, or hub id ("org/name", "org/name@revision").
 
+    `device`: "auto" (the first GPU, else the CPU), "cpu", "cuda:1".  `dtype`: "auto" (as stored), "float32",
+    "bfloat16", "float16".  `quirks`: the published behaviour, ours, or named ones.  `quantize`: keep the linear layers
+    of the language model in "8bit" or "4bit" (extra `quantize`).  `device_map`: in place of `device`, "auto" (GPUs,
+    main memory, disk, in this order), a device, or a mapping of module names to devices or "disk" (extra `offload`); ""
+    stands for all that is not named. Each weight goes straight to its device.
+
     A directory that exists is never asked for on a hub. `revision`: branch, tag or 40-digit commit of a hub id.
     `token`, `offline`, `endpoint`: how the hub is reached; without them HF_TOKEN (or the stored login), HF_HUB_OFFLINE
     and HF_ENDPOINT count, and files go to the cache of HF_HUB_CACHE or HF_HOME. Only JSON, tokenizer files and
     safetensors are fetched, their hashes are checked, and an interrupted download goes on where it stopped.
 
-    Raises WeightsMissingError naming the command that installs them or why the hub does not give them (not found,
-    gated, offline, no connection, no room), CheckpointError for damaged files, wrong hashes and pickles, OptionError
-    for an unknown name, device or dtype.
+    Before any weight is read: WeightsMissingError naming the command that installs them or why the hub does not give
+    them (not found, gated, offline, no connection, no room), CheckpointError for damaged or contradicting files, wrong
+    hashes and pickles, LimitError stating the memory needed and available, OptionError for an unknown name, device,
+    dtype or module, UnsupportedError naming the extra that is not installed.
     """
     access = HubAccess(token=token, offline=offline, endpoint=endpoint)
     place = located(name, revision=revision, access=access, accept=recognise)
-    return Model(load_family(place, device=device, dtype=dtype, quirks=quirks))
+    how: dict[str, Any] = {"device": device, "dtype": dtype, "quirks": quirks}
+    return Model(load_family(place, **how, quantize=quantize, device_map=device_map))
 
 
 class Model:

@@ -24,12 +24,15 @@ Batch = Mapping[str, Tensor]
 @dataclass(frozen=True)
 class Loading:
     """How a checkpoint is loaded. `folder`: its directory (None: the family's own weights). `device`: "cpu", "cuda:0",
-    "auto". `dtype`: "float32", "bfloat16", "float16", "auto". `quirks`: the published behaviour or ours."""
+    "auto". `dtype`: "float32", "bfloat16", "float16", "auto". `quirks`: the published behaviour or ours. `quantize`:
+    what the language layers are kept in. `device_map`: in place of `device`, "auto", a device, or module → device."""
 
     folder: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
     quirks: Quirks = "published"
+    quantize: Literal["8bit", "4bit"] | None = None
+    device_map: str | Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

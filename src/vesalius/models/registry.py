@@ -23,6 +23,8 @@ def _starter(how: Loading) -> Family:
 
     if how.device not in ("auto", "cpu"):
         raise OptionError(f"device {how.device!r} is not available for the starter.", fix="Use auto or cpu.")
+    if how.quantize is not None or how.device_map not in (None, "auto", "cpu"):
+        raise OptionError("the starter is small: it is neither quantized nor spread.", fix="Leave these options out.")
     if how.dtype not in ("auto", "float32"):
         raise OptionError(f"dtype {how.dtype!r} is not available for the starter.", fix="Use auto or float32.")
     return Starter.load(how.folder or WEIGHTS)
@@ -233,16 +235,26 @@ def _stored_quirks(folder: Path, quirks: Quirks) -> Quirks:
     return {**config.get("quirks", {}), **({} if isinstance(quirks, str) else quirks)}
 
 
-def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Family:
+def load_family(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quirks: Quirks = "published",
+    quantize: str | None = None,
+    device_map: str | Mapping[str, str] | None = None,
+) -> Family:
     """Load by name or by checkpoint folder. OptionError names what is known."""
+    from vesalius.models.quantize import checked_quantization
+
     if quirks not in ("published", "off") and not isinstance(quirks, Mapping):
         raise OptionError(f"quirks is {quirks!r}.", fix='Use "published", "off" or {name: False}.')
-    card = FAMILIES.get(name)
-    if card is not None:
-        return card.load(Loading(None, device, dtype, quirks))
-    folder = Path(name)
-    if folder.is_dir():
-        return recognise(folder).load(Loading(folder, device, dtype, _stored_quirks(folder, quirks)))
+    card, folder = FAMILIES.get(name), Path(name)
+    if card is not None or folder.is_dir():
+        known = card or recognise(folder)
+        where = None if card is not None else folder
+        switched = quirks if where is None else _stored_quirks(where, quirks)
+        return known.load(Loading(where, device, dtype, switched, checked_quantization(quantize), device_map))
     near = difflib.get_close_matches(name, FAMILIES, 1)
     hint = (
         f"Did you mean {near[0]}?"

@@ -22,15 +22,18 @@ from vesalius.models.citrusv.settings import SegSettings, read_settings
 from vesalius.models.contract import Conversation, Loading
 from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.placement import LanguageTower
 from vesalius.models.quirks import quirk
 from vesalius.models.qwen_vl.config import VlConfig, read_config
-from vesalius.models.qwen_vl.network import VlNetwork, default_dtype
+from vesalius.models.qwen_vl.network import TOWER, VlNetwork
 from vesalius.models.qwen_vl.prepared import Prepared, options_from
 from vesalius.models.qwen_vl.prompt import Pieces
 from vesalius.models.qwen_vl.qwen_vl import QwenVl, QwenVlQuirks, traced
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 
 __all__ = ["CitrusQuirks", "CitrusV"]
+
+_TOWER = LanguageTower(f"mllm.{TOWER.text}", f"mllm.{TOWER.head}")
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,9 @@ class CitrusV(QwenVl):
         config, settings = read_config(how.folder, raw, "qwen2_5_vl"), read_settings(how.folder, raw)
         tokens = ChatTokens.load(how.folder, ADDED)
         tokens.check("[SEG]", settings.seg_id, "seg_token_idx")
-        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
-            whole = build_citrus(raw, settings)
-        fill(whole, OurTensors(CheckpointTensors(how.folder)), lambda name: name, file=how.folder)
-        whole.to(chosen_device(how.device))
+        tensors = OurTensors(CheckpointTensors(how.folder))
+        whole = build_citrus(raw, settings, chosen_dtype(how.dtype, config.stored_dtype))
+        fill(whole, tensors, lambda name: name, how=how, tower=_TOWER, file=how.folder)
         return cls(config, settings, whole, tokens, CitrusQuirks.chosen(how.quirks))
 
     @property

@@ -24,7 +24,7 @@ from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
 from vesalius.models.parts.hf_decode import HfDecoder
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, find_json
+from vesalius.models.weights import CheckpointTensors, find_json
 
 __all__ = ["HuluMed"]
 
@@ -56,9 +56,8 @@ class HuluMed:
             raise OptionError("Hulu-Med has no weights in the package.", fix="Give the folder of a checkpoint.")
         tensors = CheckpointTensors(how.folder)
         config = read_config(how.folder, tensors)
-        device, dtype = chosen_device(how.device), chosen_dtype(how.dtype, config.stored_dtype)
         tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
-        network = load_network(config, tensors, device, dtype, how.folder)
+        network = load_network(config, tensors, how)
         return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:

@@ -17,7 +17,8 @@ from vesalius.models.medmvl.network import MedmvlNetwork
 from vesalius.models.medmvl.pixels import MedmvlPixels
 from vesalius.models.medmvl.quirks import MedmvlQuirks
 from vesalius.models.medmvl.tokens import MedmvlTokenizer, load_tokenizer
-from vesalius.models.weights import CheckpointTensors, building, chosen_device, chosen_dtype, fill, find_json
+from vesalius.models.placement import LanguageTower
+from vesalius.models.weights import CheckpointTensors, building, chosen_dtype, fill, find_json
 from vesalius.vision.clip_pixels import PixelRule, pixel_rule
 
 __all__ = ["UNUSED", "Loaded", "build_network", "load_checkpoint"]
@@ -55,21 +56,21 @@ def load_checkpoint(how: Loading) -> Loaded:
         raise CheckpointError("MedM-VL has no weights in the package.", fix="Give a checkpoint folder.")
     config = load_config(how.folder)
     tensors = CheckpointTensors(how.folder)
-    device = chosen_device(how.device)
-    dtype = chosen_dtype(how.dtype, config.stored_dtype)
-    with torch.device(device):
-        network = build_network(config, tensors, dtype)
-    tied = {_HEAD} if _HEAD not in tensors else set[str]()
-    unused = fill(network, tensors, _place, tied=tied, file=how.folder)
-    network.eval()
     tokenizer = load_tokenizer(how.folder, config.llm_type, int(config.llm["vocab_size"]))
+    network = build_network(config, tensors, chosen_dtype(how.dtype, config.stored_dtype))
+    tower = LanguageTower("llm.model", "llm.lm_head")
+    unused = fill(network, tensors, _place, how=how, tower=tower, file=how.folder)
+    network.eval()
     pixels = MedmvlPixels(config, _rule(how.folder, config), MedmvlQuirks.chosen(how.quirks))
     return Loaded(config, network, tokenizer, pixels, tuple(unused))
 
 
 def build_network(config: MedmvlConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> MedmvlNetwork:
-    """The unfilled network. A head that is stored is its own tensor, whatever the config says (some savers write
-    clones); one that is not stored is tied, or refused where the config does not tie."""
+    """The network, its parameters on the meta device.
+
+    A head that is stored is its own tensor, whatever the config says (some savers write clones);
+    one that is not stored is tied, or refused where the config does not tie.
+    """
     stored = _HEAD in tensors
     if not stored and not config.llm.get("tie_word_embeddings", False):
         raise CheckpointError(f"{_HEAD} is missing and the language model's config does not tie it to the embeddings.")
@@ -78,13 +79,8 @@ def build_network(config: MedmvlConfig, tensors: Mapping[str, Tensor], dtype: to
         for name in ("connector_image.query", "connector_image3d.query")
         if name in tensors
     }
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(dtype)
-        with building():
-            return MedmvlNetwork(config, queries, tied=not stored)
-    finally:
-        torch.set_default_dtype(before)
+    with building(dtype):
+        return MedmvlNetwork(config, queries, tied=not stored)
 
 
 def _place(name: str) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vesalius.errors import LimitError
+from vesalius.models.placement import computing_device
 
 __all__ = ["HfDecoder", "HfState"]
 
@@ -50,7 +51,7 @@ class HfDecoder:
     def embed(self, ids_BL: Tensor) -> Tensor:
         """Token embeddings [B, L, D]."""
         table: Any = self.text.get_input_embeddings()
-        return table(ids_BL.to(table.weight.device))
+        return table(ids_BL.to(computing_device(self.text)))
 
     def start(self, batch: int = 1, capacity: int = 256, mask_BL: Tensor | None = None) -> HfState:
         """An empty state. `mask_BL` marks the real positions of a left-padded first read (True = real)."""

@@ -23,11 +23,11 @@ from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.quirks import QuirkSwitches, quirk
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
 from vesalius.models.qwen_vl.located import located
-from vesalius.models.qwen_vl.network import Seen, VlNetwork, build_network, default_dtype, published_to_ours
+from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours
 from vesalius.models.qwen_vl.prepared import Prepared, VlOptions, options_from, pixel_tensors
 from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 from vesalius.vision.patches import PatchRule
 
 __all__ = ["QwenVl", "QwenVlQuirks", "traced"]
@@ -72,14 +72,11 @@ class QwenVl:
             raise CheckpointError(f"model_type {raw.get('model_type')!r} is no Qwen-VL.", file=how.folder)
         config = read_config(how.folder, raw, generation)
         tokens = ChatTokens.load(how.folder)
-        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
-            model = build_network(raw, generation)
-        tied = config.tied
-        lone = ("lm_head.weight",) if tied else ()
-        fill(model, CheckpointTensors(how.folder), published_to_ours, tied=lone, file=how.folder)
-        if tied:
+        tensors = CheckpointTensors(how.folder)
+        model = build_network(raw, generation, chosen_dtype(how.dtype, config.stored_dtype))
+        if config.tied:
             model.lm_head.weight = model.model.language_model.embed_tokens.weight
-        model.to(chosen_device(how.device))
+        fill(model, tensors, published_to_ours, how=how, tower=TOWER, file=how.folder)
         network = VlNetwork(model, config.image_id, config.video_id)
         return cls(config, network, tokens, QwenVlQuirks.chosen(how.quirks))
 
