@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, largest, loaded
 from vesalius.errors import CheckpointError, InputError, OptionError
 from vesalius.findings.findings import Box, Mask
 from vesalius.models.citrusv.citrusv import CitrusQuirks
@@ -34,11 +32,6 @@ FOLDER = ROOT / "tests" / "fixtures" / "citrusv"
 PICTURE = str(FOLDER / "inputs" / "img0.png")
 
 
-@cache
-def loaded(checkpoint: Path) -> Any:
-    return vesalius.load(str(checkpoint), device="cpu", dtype="float32")
-
-
 @pytest.fixture
 def citrus() -> Any:
     return loaded(FOLDER / "citrusv_tiny")
@@ -49,11 +42,6 @@ def options_of(case: Case) -> dict[str, Any]:
     if "masks" in options:
         options["masks"] = [str(case.checkpoint.parent / mask) for mask in options["masks"]]
     return options
-
-
-def largest(ours: Tensor, theirs: Tensor) -> float:
-    assert ours.shape == theirs.shape
-    return float((ours.double() - theirs.double()).abs().max()) if theirs.numel() else 0.0
 
 
 def talk(question: str, answer: str | None = None, picture: Any = PICTURE) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, loaded, user
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
 from vesalius.models.hulumed import QUIRKS, HuluMed, HuluMedQuirks
 from vesalius.models.parts.token_stream import Sampling, stream_tokens
@@ -25,23 +25,10 @@ FIXTURES = ROOT / "tests" / "fixtures" / "hulumed"
 PICTURE = str(FIXTURES / "inputs" / "colour_145x100.png")
 VIDEO = str(FIXTURES / "inputs" / "video_5x98x140.npy")
 VOLUME = str(FIXTURES / "inputs" / "volume_44x60x10.nii.gz")
-_LOADED: dict[tuple[Path, str], Any] = {}
-
-
-def loaded(checkpoint: Path, quirks: Any = "published") -> Any:
-    key = checkpoint, str(quirks)
-    if key not in _LOADED:
-        _LOADED[key] = vesalius.load(str(checkpoint), device="cpu", dtype="float32", quirks=quirks)
-    return _LOADED[key]
 
 
 def family(quirks: Any = "published") -> HuluMed:
     return loaded(FIXTURES / "qwen2_hf", quirks).family
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    made = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
-    return [{"role": "user", "content": made}]
 
 
 def image(source: Any = PICTURE) -> dict[str, Any]:

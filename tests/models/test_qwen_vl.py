@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, largest, loaded, user
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, VesaliusError, WeightsMissingError
 from vesalius.models.qwen_vl.qwen_vl import QwenVlQuirks
 
@@ -29,11 +27,6 @@ PICTURE = str(FOLDER / "inputs" / "img0.png")
 VIDEO = str(FOLDER / "inputs" / "video0.npy")
 
 
-@cache
-def loaded(checkpoint: Path) -> Any:
-    return vesalius.load(str(checkpoint), device="cpu", dtype="float32")
-
-
 @pytest.fixture
 def qwen3() -> Any:
     return loaded(FOLDER / "qwen3vl_tiny")
@@ -42,16 +35,6 @@ def qwen3() -> Any:
 @pytest.fixture
 def qwen25() -> Any:
     return loaded(FOLDER / "qwen25vl_tiny")
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    made = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
-    return [{"role": "user", "content": made}]
-
-
-def largest(ours: Tensor, theirs: Tensor) -> float:
-    assert ours.shape == theirs.shape
-    return float((ours.double() - theirs.double()).abs().max()) if theirs.numel() else 0.0
 
 
 # --- parity -----------------------------------------------------------------------------------------------------------

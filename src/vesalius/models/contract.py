@@ -37,8 +37,9 @@ class Loading:
 class Shown:
     """One item of a conversation and how the caller wants it shown (None: the model's own choice).
 
-    `axis`, `num_slices`, `window`: volumes.  `fps`, `timestamps`: clips, seconds.  `source`: what the caller gave (a
-    path, bytes, an array, an item), for families whose published code opens files in its own way.
+    `axis`, `num_slices`, `window`: volumes.  `fps`: clips.  `timestamps`: seconds, of a clip's frames or of a picture.
+    `source`: what the caller gave (a path, bytes, an array, a PIL image, an item), for families whose published code
+    opens files in its own way.
     """
 
     item: Item
@@ -54,7 +55,7 @@ class Shown:
 class Spoken:
     """One message: its text (special tokens already escaped) and media, in order. Tables have become text."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "user", "assistant", "tool", "stream"]
     parts: tuple[str | Shown, ...]
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,15 +148,12 @@ FAMILIES: dict[str, FamilyCard] = {
 
 def recognise(folder: Path) -> FamilyCard:
     """The family a checkpoint folder belongs to, by its config.json alone. CheckpointError when none knows it."""
+    from vesalius.models.weights import read_json
+
     path = folder / "config.json"
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise CheckpointError("the folder holds no config.json.", file=folder) from exc
-    except (OSError, ValueError) as exc:
-        raise CheckpointError("config.json cannot be read as JSON.", file=path) from exc
-    if not isinstance(config, dict):
-        raise CheckpointError("config.json is not a JSON object.", file=path)
+    if not path.is_file():
+        raise CheckpointError("the folder holds no config.json.", file=folder)
+    config = read_json(path)
     for card in FAMILIES.values():
         if card.recognises(config):
             return card

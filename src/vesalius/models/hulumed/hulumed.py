@@ -36,6 +36,8 @@ class HuluMed:
     notice = ""
     raw_text = True
     """Text reaches `prepare` as it was written: it is encoded by a tokenizer that knows no special token."""
+    reads_streams = True
+    """Messages of the role "stream" are between tokens of their own."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class HuluMed:
         self.config, self.model, self.tokenizer, self.quirks = config, model, tokenizer, quirks
         self.preparer = Preparer(config, tokenizer, quirks, folder)
         self.stop_ids = _stop_ids(folder, tokenizer)
+        self.pad_id = tokenizer.special["<|im_end|>"]
 
     @classmethod
     def load(cls, how: Loading) -> HuluMed:
@@ -145,12 +148,13 @@ class HuluMed:
 
     def loss(self, batch: Batch, **options: Any) -> Tensor:
         """Shifted cross-entropy of the learnt tokens, with gradient: their mean, or their sum over
-        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation.
+        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation. `packing` and
+        `loss`, which describe how the batch was made, change nothing.
 
         Raises InputError where nothing is learnt, OptionError for other options or labels of another length.
         """
         for name in options:
-            if name not in ("labels", "num_items_in_batch"):
+            if name not in ("labels", "num_items_in_batch", "packing", "loss"):
                 raise OptionError(f"Hulu-Med's loss has no option {name!r}.", fix="Use labels, num_items_in_batch.")
         labels = batch["spliced_labels"] if options.get("labels") is None else _spliced(options["labels"], batch, self)
         if not bool((labels[0, 1:] != IGNORED).any()):
@@ -166,6 +170,7 @@ class HuluMed:
         return speak(
             self.decoder(), prompt, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, said=getattr(batch, "new_tokens", None),
         )  # fmt: skip
 
     def say_batch(
@@ -176,6 +181,7 @@ class HuluMed:
         return speak_batch(
             self.decoder(), prompts, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, told=[getattr(one, "new_tokens", []) for one in batches],
         )  # fmt: skip
 
     def decoder(self) -> HfDecoder:

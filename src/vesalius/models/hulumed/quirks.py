@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from vesalius.models.contract import Quirks
 
-__all__ = ["QUIRKS", "HuluMedQuirks"]
+__all__ = ["NEVER_COPIED", "QUIRKS", "HuluMedQuirks"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class HuluMedQuirks:
     slice_repeat: bool = True
     constant_slice_wrap: bool = True
     stored_axes: bool = True
+    opened_by_pillow: bool = True
+    endless_repetition: bool = True
 
     @classmethod
     def of(cls, mode: Quirks) -> HuluMedQuirks:
@@ -35,5 +37,18 @@ QUIRKS: dict[str, str] = {
     "slice_repeat": "Slices of a volume are repeated when more are asked for than it has (original reader).",
     "constant_slice_wrap": "A slice of one value is cast to a byte modulo 256 instead of black (original reader).",
     "stored_axes": "Slices are cut from the stored array, [X, Y] as rows and columns, each scaled by its own range.",
+    "opened_by_pillow": "Picture files become RGB by Pillow alone: no alpha, no EXIF rotation, 16 bits cut off.",
+    "endless_repetition": "An answer that says one phrase over and over goes on to the token limit.",
 }
 """Every switch and what the published code does."""
+
+NEVER_COPIED: dict[str, str] = {
+    "leaking_mask": "the eager attention class lets pictures see each other: attention ends with the frame",
+    "swallowed_errors": "reader errors become an empty list of frames: every error is raised",
+    "replaced_samples": "a bad training sample is replaced by a random one: it is reported",
+    "literal_special_tokens": "special tokens typed by users are taken as tokens: text is always text",
+    "encoder_weights": "the encoder repository's weights can win over the checkpoint's: only its configs are read",
+    "one_item_per_sample": "packed rows pair samples with media items: media are mapped by sample",
+    "cut_thinking": "a thought cut off before its end stays in the answer: it is thinking",
+}
+"""Published defects no weights depend on, and what is done instead; there is no switch for them."""
