@@ -28,6 +28,8 @@ from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dty
 
 __all__ = ["HuluMed"]
 
+_AGAIN = "Prepare the batch again."
+
 
 class HuluMed:
     """A loaded checkpoint. `model`: the network, its parameters named as in the HF layout."""
@@ -96,10 +98,16 @@ class HuluMed:
         """`[1, L', H]`: token embeddings with the kept features in place of `<image>`."""
         ids = batch["spliced_ids"].to(self.model.device)
         embeds: Tensor = self.model.model.get_input_embeddings()(ids)
-        if projected is None:
-            return embeds
-        features = projected[batch["image_features_used"].to(projected.device)]
         places = ids == self.config.image_token
+        used = None if projected is None else batch["image_features_used"].to(projected.device)
+        if used is not None and projected is not None and len(used) != len(projected):
+            raise InputError(f"the pixels give {len(projected)} features, {len(used)} are expected.", fix=_AGAIN)
+        given = 0 if used is None else int(used.sum())
+        if (placed := int(places.sum())) != given:
+            raise InputError(f"the prompt has {placed} visual tokens, the media give {given}.", fix=_AGAIN)
+        if projected is None or used is None:
+            return embeds
+        features = projected[used]
         # In the published way: a copy of the row whose marked places are overwritten, so gradients reach both.
         return embeds.masked_scatter(places[..., None], features.to(embeds.dtype))
 

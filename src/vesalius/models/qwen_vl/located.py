@@ -11,7 +11,7 @@ from vesalius.findings.mentions import without_mention
 from vesalius.findings.place import place
 from vesalius.models.parts.thinking import split_thinking
 from vesalius.models.parts.which_picture import Asked, Shot, on_pictures
-from vesalius.models.qwen_vl.sights import Sight
+from vesalius.models.qwen_vl.sights import TIMELESS, Sight
 from vesalius.study.items import Item
 
 __all__ = ["found_on", "located"]
@@ -52,7 +52,11 @@ def found_on(
     width, height = sight.size
     wide, high = (1000.0, 1000.0) if thousandths else (float(sight.fitted[0]), float(sight.fitted[1]))
     item = items[sight.where.item]
-    where = replace(sight.where, frame=sight.frames[frame]) if sight.frames else sight.where
+    where = sight.where
+    if sight.times_s is not None:
+        # Frames that have no times of their own have those the model was told.
+        told = sight.times_s[frame] if item.origin.format in TIMELESS else None
+        where = replace(where, frame=sight.frames[frame], time_s=told)
     made: list[Finding] = []
     for number, one in enumerate(named, first):
         label = without_mention(one.label)

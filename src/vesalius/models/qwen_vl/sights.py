@@ -18,13 +18,13 @@ from vesalius.vision.patches import fit_clip, fit_picture, patches_of, resized
 from vesalius.vision.pillow_rgb import rgb_by_pillow
 from vesalius.vision.views import native_axis, spread
 
-__all__ = ["ClipRule", "Sight", "sights_of"]
+__all__ = ["TIMELESS", "ClipRule", "Sight", "sights_of"]
 
 Bytes = NDArray[np.uint8]
 SLICES = 16
 """Slices of a volume that are shown when the caller does not say how many."""
 THUMBNAIL_PX = 2048
-_TIMELESS = ("array", "npy", "npz", "frames", "folder")
+TIMELESS = ("array", "npy", "npz", "frames", "folder")
 """Formats that hold frames without times: they are frames somebody chose, so none is left out."""
 
 
@@ -119,7 +119,7 @@ def _clip(clip: Clip, shown: Shown, number: int, rules: MediaRules, rule: ClipRu
 
 def _frames(clip: Clip, shown: Shown, rule: ClipRule) -> tuple[list[int], Sequence[float], float]:
     """(frame indices, their times in seconds, frames per second)."""
-    timeless = clip.origin.format in _TIMELESS
+    timeless = clip.origin.format in TIMELESS
     total = clip.num_frames
     sample = not timeless if rule.sample is None else rule.sample
     if not sample:
