@@ -15,7 +15,7 @@ from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.registry import load_family
 from vesalius.study import late_warnings
-from vesalius.study.items import Study, Volume
+from vesalius.study.items import Clip, Study, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -212,6 +212,10 @@ class Model:
         spoken, warnings = spoken_of(messages, raw_volumes=raw, given=given)
         if any(one.role == "stream" for one in spoken) and not getattr(self.family, "reads_streams", False):
             raise InputError(f"{self.name} knows no messages of role stream.", fix="Use the role user.")
+        if not getattr(self.family, "reads_streams", False) and any(
+            shown.timestamps is not None and not isinstance(shown.item, Clip) for shown in media_of(spoken)
+        ):
+            warnings = [*warnings, f"{self.name} is not told the times of pictures; timestamp was passed over."]
         return spoken, [*odd, *warnings]
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
@@ -265,7 +269,7 @@ def conversation_of(
     Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
     special tokens in the text.
     """
-    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
+    from vesalius.study.items import Document, Item, Picture, Slide, Table
 
     if question is None:
         return read_conversation(source, escape=escape), [], {}
