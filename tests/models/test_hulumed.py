@@ -240,6 +240,13 @@ def test_pictures_beside_a_video_are_pooled_only_as_published() -> None:
     assert loaded(FIXTURES / "qwen2_original").prepare(asked)["merge_sizes"].tolist() == [1, 2]
 
 
+def test_sizes_of_a_mixed_call_have_a_minimum_only_without_the_quirk() -> None:
+    asked = user(image(np.zeros((30, 30, 3), np.uint8)), video(), "?")
+    assert grids("published", asked, layout="original")[0] == [1, 2, 2]
+    high, wide = grids("off", asked, layout="original")[0][1:]
+    assert high * wide >= 16
+
+
 def test_slices_repeat_and_a_constant_slice_wraps_only_as_published() -> None:
     asked = user(volume(num_slices=16), "?")
     published = family().preparer

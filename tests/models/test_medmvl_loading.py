@@ -165,8 +165,8 @@ def test_phi_3_turns_by_its_long_rope_factors(tmp_path: Path) -> None:
     from transformers import Phi3Config
     from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
-    short = {**llm, "num_hidden_layers": 1}
-    rotary: Any = Phi3RotaryEmbedding(Phi3Config(**{k: v for k, v in short.items() if k != "model_type"}))
+    sizes: dict[str, Any] = {name: value for name, value in llm.items() if name != "model_type"}
+    rotary: Any = Phi3RotaryEmbedding(Phi3Config(**sizes))
     plain = 10000.0 ** (-torch.arange(0, 96, 2, dtype=torch.float32) / 96)
     torch.testing.assert_close(rotary.inv_freq, plain / torch.tensor(factors["short_factor"]))
     # sqrt(1 + ln(131072 / 4096) / ln(4096)), by which cosines and sines are enlarged.

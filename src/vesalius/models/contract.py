@@ -88,7 +88,14 @@ def turns_of(conversation: Conversation) -> list[tuple[str, str | None]]:
 
 
 class Family(Protocol):
-    """A loaded model. `name` as `vesalius models` lists it; `notice`: a sentence every surface shows once, or ""."""
+    """A loaded model. `name` as `vesalius models` lists it; `notice`: a sentence every surface shows once, or "".
+
+    A family may also have: `prepare_many` (several conversations as one batch), `split_thinking`, `raw_text` (it tells
+    text from control tokens by itself), `reads_raw_volumes`, `reads_streams` (it knows messages of role stream and
+    times of pictures) and `pad_id`. What its `prepare` returns may have, beside the tensors, `warnings`, `told` (for
+    the answer's trace), `visual_tokens` (kept, all) and `new_tokens` (ids of every row, filled by `say` and
+    `say_batch`, the end token among them).
+    """
 
     name: str
     notice: str
