@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
-from vesalius.inference.media import read_raw, spoken_of
+from vesalius.inference.media import read_media, read_raw, spoken_of
 from vesalius.models.contract import Family, Shown, Spoken, media_of
 from vesalius.models.hub import HubAccess, located
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.quirks import Quirks
 from vesalius.models.registry import load_family, recognise
 from vesalius.study import late_warnings
-from vesalius.study.items import Study, Volume
+from vesalius.study.items import Clip, Study, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -170,8 +170,26 @@ class Model:
         asked = spoken[-1].text
         return _Asked(batch, asked, media_of(spoken), warnings, time.perf_counter() - started)
 
+    def generate(
+        self, batch: Any, *, max_new_tokens: int = 256, temperature: float = 0.0, seed: int | None = None
+    ) -> Tensor:
+        """Continue a prepared batch of one or several conversations: `[B, n]` int64, the new tokens alone, the end
+        token included; rows that end earlier are filled with the family's padding token."""
+        import torch
+
+        _check_length(max_new_tokens)
+        sampling = Sampling(temperature=temperature, seed=seed)
+        self.family.say_batch([batch], max_new_tokens=max_new_tokens, sampling=sampling)
+        rows: list[list[int]] | None = getattr(batch, "new_tokens", None)
+        if rows is None:
+            raise OptionError(f"{self.name} does not tell its tokens.", fix="Use ask.")
+        longest = max(len(row) for row in rows)
+        pad = int(getattr(self.family, "pad_id", 0))
+        return torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
+
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
+        findings = tuple(self.family.findings(one.batch, text))
         # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
         late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
         warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
@@ -190,7 +208,7 @@ class Model:
         thinking, answer = ("", text) if split is None else split(text)
         return Answer(
             answer,
-            tuple(self.family.findings(one.batch, text)),
+            findings,
             usage,
             self.name,
             one.question,
@@ -220,8 +238,14 @@ class Model:
 
     def _spoken(self, source: Any, question: str | None) -> tuple[list[Spoken], list[str]]:
         raw = bool(getattr(self.family, "reads_raw_volumes", False))
-        messages, odd = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
-        spoken, warnings = spoken_of(messages, raw_volumes=raw)
+        messages, odd, given = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
+        spoken, warnings = spoken_of(messages, raw_volumes=raw, given=given)
+        if any(one.role == "stream" for one in spoken) and not getattr(self.family, "reads_streams", False):
+            raise InputError(f"{self.name} knows no messages of role stream.", fix="Use the role user.")
+        if not getattr(self.family, "reads_streams", False) and any(
+            shown.timestamps is not None and not isinstance(shown.item, Clip) for shown in media_of(spoken)
+        ):
+            warnings = [*warnings, f"{self.name} is not told the times of pictures; timestamp was passed over."]
         return spoken, [*odd, *warnings]
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
@@ -249,10 +273,8 @@ class _Asked:
 
 
 def _read_any(source: Any, raw_volumes: bool) -> Study:
-    from vesalius.study.read import read
-
     try:
-        return read(source)
+        return read_media(source)
     except GeometryError:
         if not raw_volumes:
             raise
@@ -270,23 +292,27 @@ def _check_length(max_new_tokens: int) -> None:
 
 def conversation_of(
     source: Any, question: str | None, *, raw_volumes: bool = False, escape: bool = True
-) -> tuple[tuple[Message, ...], list[str]]:
-    """(conversation, warnings of the readers) from media and a question, or from a list of messages.
+) -> tuple[tuple[Message, ...], list[str], dict[int, Any]]:
+    """(conversation, warnings of the readers, what items were read from by their `id`) from media and a question, or
+    from a list of messages.
 
     Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
     special tokens in the text.
     """
-    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
+    from vesalius.study.items import Document, Item, Picture, Slide, Table
 
     if question is None:
-        return read_conversation(source, escape=escape), []
+        return read_conversation(source, escape=escape), [], {}
     media: list[Item] = []
     warnings: list[str] = []
+    given: dict[int, Any] = {}
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
         if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
-        else:
-            study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
-            media += study.items
-            warnings += study.warnings
-    return from_question(media, question, escape=escape), warnings
+            continue
+        study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
+        media += study.items
+        warnings += study.warnings
+        if not isinstance(one, Study) and len(study.items) == 1:
+            given[id(study.items[0])] = one
+    return from_question(media, question, escape=escape), warnings, given

@@ -11,7 +11,8 @@ from vesalius.findings.findings import Finding, Mask
 from vesalius.findings.place import place
 from vesalius.models.citrusv.masks import full_size
 from vesalius.models.citrusv.module import Decoded
-from vesalius.models.qwen_vl.located import found_on
+from vesalius.models.parts.which_picture import Asked
+from vesalius.models.qwen_vl.located import located
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Item
 
@@ -21,13 +22,20 @@ _SAID = re.compile(r"(?:^|[,.;:]|\band\b)\s*(?:the\s+)?([^\[\].,;:]{1,60}?)\s+is
 _NOTHING = ("it", "this", "here", "that", "there", "sure")
 
 
-def place_findings(text: str, sights: Sequence[Sight], media: Sequence[Item], number: int) -> list[Finding]:
-    """Boxes the text names, in pixels of the picture as it was fitted, on picture `number`."""
+def place_findings(
+    text: str, sights: Sequence[Sight], media: Sequence[Item], asked: Asked, number: int
+) -> tuple[list[Finding], bool]:
+    """(boxes the text names, in pixels of the picture as it was fitted; whether any picture was a guess). They lie on
+    the pictures the text names, else on picture `number` where it is not the first."""
     pictures = [sight for sight in sights if not sight.is_clip]
-    if number >= len(pictures):
-        return []
-    named = [*read_qwen_json(text), *read_citrus_inline(text)]
-    return found_on(pictures[number], media, named, thousandths=False)
+    if number and number < len(pictures):
+        asked = Asked(f"Image {number + 1}", pictures[number].where.item)
+    made: list[Finding] = []
+    assumed = False
+    for read in (read_qwen_json, read_citrus_inline):
+        found, guess = located(text, pictures, media, asked, thousandths=False, read=read, first=len(made) + 1)
+        made, assumed = made + found, assumed or guess
+    return made, assumed
 
 
 def mask_findings(

@@ -28,6 +28,8 @@ from vesalius.models.weights import CheckpointTensors, find_json
 
 __all__ = ["HuluMed"]
 
+_AGAIN = "Prepare the batch again."
+
 
 class HuluMed:
     """A loaded checkpoint. `model`: the network, its parameters named as in the HF layout."""
@@ -36,6 +38,8 @@ class HuluMed:
     notice = ""
     raw_text = True
     """Text reaches `prepare` as it was written: it is encoded by a tokenizer that knows no special token."""
+    reads_streams = True
+    """Messages of the role "stream" are between tokens of their own."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class HuluMed:
         self.config, self.model, self.tokenizer, self.quirks = config, model, tokenizer, quirks
         self.preparer = Preparer(config, tokenizer, quirks, folder)
         self.stop_ids = _stop_ids(folder, tokenizer)
+        self.pad_id = tokenizer.special["<|im_end|>"]
 
     @classmethod
     def load(cls, how: Loading) -> HuluMed:
@@ -92,10 +97,16 @@ class HuluMed:
         """`[1, L', H]`: token embeddings with the kept features in place of `<image>`."""
         ids = batch["spliced_ids"].to(self.model.device)
         embeds: Tensor = self.model.model.get_input_embeddings()(ids)
-        if projected is None:
-            return embeds
-        features = projected[batch["image_features_used"].to(projected.device)]
         places = ids == self.config.image_token
+        used = None if projected is None else batch["image_features_used"].to(projected.device)
+        if used is not None and projected is not None and len(used) != len(projected):
+            raise InputError(f"the pixels give {len(projected)} features, {len(used)} are expected.", fix=_AGAIN)
+        given = 0 if used is None else int(used.sum())
+        if (placed := int(places.sum())) != given:
+            raise InputError(f"the prompt has {placed} visual tokens, the media give {given}.", fix=_AGAIN)
+        if projected is None or used is None:
+            return embeds
+        features = projected[used]
         # In the published way: a copy of the row whose marked places are overwritten, so gradients reach both.
         return embeds.masked_scatter(places[..., None], features.to(embeds.dtype))
 
@@ -144,12 +155,13 @@ class HuluMed:
 
     def loss(self, batch: Batch, **options: Any) -> Tensor:
         """Shifted cross-entropy of the learnt tokens, with gradient: their mean, or their sum over
-        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation.
+        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation. `packing` and
+        `loss`, which describe how the batch was made, change nothing.
 
         Raises InputError where nothing is learnt, OptionError for other options or labels of another length.
         """
         for name in options:
-            if name not in ("labels", "num_items_in_batch"):
+            if name not in ("labels", "num_items_in_batch", "packing", "loss"):
                 raise OptionError(f"Hulu-Med's loss has no option {name!r}.", fix="Use labels, num_items_in_batch.")
         labels = batch["spliced_labels"] if options.get("labels") is None else _spliced(options["labels"], batch, self)
         if not bool((labels[0, 1:] != IGNORED).any()):
@@ -165,6 +177,7 @@ class HuluMed:
         return speak(
             self.decoder(), prompt, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, said=getattr(batch, "new_tokens", None),
         )  # fmt: skip
 
     def say_batch(
@@ -175,6 +188,7 @@ class HuluMed:
         return speak_batch(
             self.decoder(), prompts, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, told=[getattr(one, "new_tokens", []) for one in batches],
         )  # fmt: skip
 
     def decoder(self) -> HfDecoder:

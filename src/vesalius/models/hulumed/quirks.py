@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vesalius.models.quirks import QuirkSwitches, quirk
 
-__all__ = ["HuluMedQuirks"]
+__all__ = ["NEVER_COPIED", "HuluMedQuirks"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,19 @@ class HuluMedQuirks(QuirkSwitches):
     stored_axes: bool = quirk(
         "Slices are cut from the stored array, [X, Y] as rows and columns, each scaled by its own range."
     )
+    opened_by_pillow: bool = quirk(
+        "Picture files become RGB by Pillow alone: no alpha, no EXIF rotation, 16 bits cut off."
+    )
+    endless_repetition: bool = quirk("An answer that says one phrase over and over goes on to the token limit.")
+
+
+NEVER_COPIED: dict[str, str] = {
+    "leaking_mask": "the eager attention class lets pictures see each other: attention ends with the frame",
+    "swallowed_errors": "reader errors become an empty list of frames: every error is raised",
+    "replaced_samples": "a bad training sample is replaced by a random one: it is reported",
+    "literal_special_tokens": "special tokens typed by users are taken as tokens: text is always text",
+    "encoder_weights": "the encoder repository's weights can win over the checkpoint's: only its configs are read",
+    "one_item_per_sample": "packed rows pair samples with media items: media are mapped by sample",
+    "cut_thinking": "a thought cut off before its end stays in the answer: it is thinking",
+}
+"""Published defects no weights depend on, and what is done instead; there is no switch for them."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +14,11 @@ from torch import Tensor
 from vesalius.errors import CheckpointError
 from vesalius.models.contract import Loading
 from vesalius.models.medmvl.config import MedmvlConfig, load_config
+from vesalius.models.medmvl.connector_files import with_connectors
 from vesalius.models.medmvl.network import MedmvlNetwork
 from vesalius.models.medmvl.pixels import MedmvlPixels
 from vesalius.models.medmvl.quirks import MedmvlQuirks
-from vesalius.models.medmvl.tokens import MedmvlTokenizer, load_tokenizer
+from vesalius.models.medmvl.tokens import TERMINATORS, MedmvlTokenizer, load_tokenizer
 from vesalius.models.placement import LanguageTower
 from vesalius.models.weights import CheckpointTensors, building, chosen_dtype, fill, find_json
 from vesalius.vision.clip_pixels import PixelRule, pixel_rule
@@ -55,14 +57,31 @@ def load_checkpoint(how: Loading) -> Loaded:
     if how.folder is None:
         raise CheckpointError("MedM-VL has no weights in the package.", fix="Give a checkpoint folder.")
     config = load_config(how.folder)
-    tensors = CheckpointTensors(how.folder)
+    tensors = with_connectors(CheckpointTensors(how.folder), config.connector_files, how.folder)
     tokenizer = load_tokenizer(how.folder, config.llm_type, int(config.llm["vocab_size"]))
+    _check_ids(config, tokenizer, how.folder)
     network = build_network(config, tensors, chosen_dtype(how.dtype, config.stored_dtype))
     tower = LanguageTower("llm.model", "llm.lm_head")
     unused = fill(network, tensors, _place, how=how, tower=tower, file=how.folder)
     network.eval()
     pixels = MedmvlPixels(config, _rule(how.folder, config), MedmvlQuirks.chosen(how.quirks))
     return Loaded(config, network, tokenizer, pixels, tuple(unused))
+
+
+def _check_ids(config: MedmvlConfig, tokenizer: MedmvlTokenizer, folder: Path) -> None:
+    """CheckpointError where the language model's config ends answers with ids this tokenizer has for other tokens.
+    Phi-2 configs hold an id of their class there, which says nothing."""
+    stated: Any = config.llm.get("eos_token_id")
+    if stated is None or config.llm_type == "phi":
+        return
+    ids = {int(one) for one in (stated if isinstance(stated, list) else [stated])}
+    own = {tokenizer.eos_id, tokenizer.pad_id, tokenizer.id_of(TERMINATORS[config.llm_type])}
+    if not ids & own:
+        raise CheckpointError(
+            f"eos_token_id in the language model's config is {stated}, the tokenizer's ends are {sorted(own)}.",
+            file=folder,
+            fix="Use the checkpoint's own tokenizer.",
+        )
 
 
 def build_network(config: MedmvlConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> MedmvlNetwork:

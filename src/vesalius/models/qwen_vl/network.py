@@ -131,12 +131,14 @@ class VlNetwork:
         return seen.pooler_output, list(getattr(seen, "deepstack_features", None) or ())
 
     def hidden(self, batch: Mapping[str, Tensor], seen: Seen | None = None) -> Tensor:
-        """`[1, L, D]` after the final norm. A packed row is kept apart by its four rows of positions."""
+        """`[B, L, D]` after the final norm. A packed row is kept apart by its four rows of positions, padding by the
+        mask."""
         seen = seen or self.see(batch)
+        mask = batch.get("attention_mask")
         return self.text(
             inputs_embeds=seen.embeds,
             position_ids=batch["position_ids"].to(self.device),
-            attention_mask=None,
+            attention_mask=None if mask is None or bool(mask.all()) else mask.to(self.device),
             use_cache=False,
             **seen.first,
         ).last_hidden_state
