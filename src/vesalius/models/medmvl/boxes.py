@@ -6,8 +6,11 @@ import io
 from collections.abc import Sequence
 from os import PathLike
 
-from vesalius.findings.dialects.percent_braces import read_boxes
+from vesalius.findings.dialects import Reading
+from vesalius.findings.dialects.frames import frame_of
+from vesalius.findings.dialects.percent_braces import name_before, read_percent_braces
 from vesalius.findings.findings import Box, Finding, Where
+from vesalius.findings.parse import placed
 from vesalius.findings.place import place
 from vesalius.models.contract import Shown
 from vesalius.study.items import Picture, Slide
@@ -39,10 +42,14 @@ def located(media: Sequence[Shown], text: str, *, stored_upright: bool) -> list[
         if not isinstance(item, Picture | Slide):
             continue
         turn = _UPRIGHT[1 if stored_upright else _orientation(shown)]
-        for box in read_boxes(text):
-            (u0, v0), (u1, v1) = turn(box.x0 / 100, box.y0 / 100), turn(box.x1 / 100, box.y1 / 100)
+        reading, unit = read_percent_braces(text), frame_of("norm100", (1, 1))
+        for at, one in enumerate(reading.named):
+            box = placed(one, unit, Reading(""), strict=False)
+            if box is None:
+                continue
+            (u0, v0), (u1, v1) = turn(*box.coords[:2]), turn(*box.coords[2:])
             pixels = Box(
-                label=box.label or "region",
+                label=name_before(reading, at) or "region",
                 x0=min(u0, u1) * item.width,
                 y0=min(v0, v1) * item.height,
                 x1=max(u0, u1) * item.width,
