@@ -1,5 +1,7 @@
 """Places in a model's answer: published grammar, named repairs, statuses, frames."""
 
+# ruff: noqa: E501  (a row of a table is one line)
+
 from __future__ import annotations
 
 import random

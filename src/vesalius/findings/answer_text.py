@@ -88,7 +88,7 @@ def _explicit(text: str) -> Explicit | None:
         if found := _made(content, "boxed"):
             return found
     for content in reversed(_TAG.findall(text)):
-        inner = [one for one in _boxes(content)]
+        inner = _boxes(content)
         if found := _made(inner[-1] if inner else content, "answer tag"):
             return found
     opened = [match.end() for match in _OPEN_TAG.finditer(text)]

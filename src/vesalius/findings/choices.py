@@ -61,7 +61,7 @@ _PREFIX = re.compile(r"\s*\(?([A-Za-z])\s{0,2}(?:[.):、]|：)\s*(.+)", re.DOTAL
 
 @dataclass(frozen=True)
 class Choices:
-    """`letters`: of the options, in order. `texts`: letter → text folded for matching (without those that have none)."""
+    """`letters`: of the options, in order. `texts`: letter → text folded for matching, where there is one."""
 
     letters: tuple[str, ...]
     texts: dict[str, str]
@@ -83,7 +83,7 @@ class Choices:
             ]
         else:
             given = [str(one).strip() for one in options]
-            if given and all(len(one) == 1 and (one.upper() in _LETTERS or one in _ARABIC) for one in given):
+            if given and given[0] in ("A", "أ", "ا") and all(one in _LETTERS or one in _ARABIC for one in given):
                 pairs = [(_ARABIC.get(one, one.upper()), "") for one in given]
             else:
                 pairs = [_lettered(one, number) for number, one in enumerate(given)]

@@ -95,8 +95,8 @@ def parse_grounding(
     original, (width, height, depth) in voxels for "m3d". `processed_size`: what the model was shown, `padding` (left,
     top, right, bottom) included. `coord`: the frame of the numbers, if not the dialect's own; it is never guessed.
     `strict`: the published grammar, nothing mended. `expect`: "point" takes pairs of numbers for points, "count" takes
-    the only whole number of a text as its count. `finish_reason`: "length" if the model was stopped. `masks`: for "seg",
-    a bool array `[H, W]` or COCO run lengths per token.
+    the only whole number of a text as its count. `finish_reason`: "length" if the model was stopped. `masks`: for
+    "seg", a bool array `[H, W]` or COCO run lengths per token.
 
     Raises OptionError for an unknown dialect, frame or size. Any text has a result; none raises.
     """

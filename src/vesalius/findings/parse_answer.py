@@ -54,9 +54,9 @@ def parse_answer(
 ) -> ParsedAnswer:
     """The answer a model's text gives.
 
-    `kind`: "mcq", "yesno" (or "yes/no"), "open". `options`: of "mcq": letter → text, the texts in order (with or without
-    "A. " before them), letters alone ("ABCD" or ["A", "B"]), or how many (None: A to D). `lang`: "en", "zh", "ar"
-    (letters أ ب ج د ه are options with "ar"). `finish_reason`: "length" if the model was stopped.
+    `kind`: "mcq", "yesno" (or "yes/no"), "open". `options`: of "mcq": letter → text, the texts in order (with or
+    without "A. " before them), letters alone ("ABCD" or ["A", "B"]), or how many (None: A to D). `lang`: "en", "zh",
+    "ar" (letters أ ب ج د ه are options with "ar"). `finish_reason`: "length" if the model was stopped.
 
     Raises OptionError for another kind or options that cannot be read; no text raises.
     """

@@ -19,9 +19,9 @@ _SCALES = {"norm1000": 1000.0, "norm999": 999.0, "norm100": 100.0, "norm1": 1.0}
 
 @dataclass(frozen=True)
 class Frame:
-    """How a model writes places. Per axis (x, y, and z of a volume): `limits`, the largest number of the frame; `scale`,
-    original pixels per unit; `offset`, where the picture begins in units; `size`, original pixels; `step`, the distance
-    of neighbouring numbers as models write them."""
+    """How a model writes places. Per axis (x, y, and z of a volume): `limits`, the largest number of the frame;
+    `scales`, original pixels per unit; `offsets`, where the picture begins in units; `sizes`, original pixels. `step`:
+    the distance of neighbouring numbers as models write them."""
 
     limits: tuple[float, ...]
     scales: tuple[float, ...]

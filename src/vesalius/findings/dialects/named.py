@@ -33,8 +33,8 @@ class Named:
 class Reading:
     """What a dialect took from a text, before coordinates are converted.
 
-    `text`: the text that was read. `is_form`: some of the dialect's grammar was there. `is_empty_form`: it was, and said
-    "nothing" (`[]`). `is_cut`: the text ends inside a value. `is_closed`: the form says itself that it is complete.
+    `text`: the text that was read. `is_form`: some of the dialect's grammar was there. `is_empty_form`: it was, and
+    said "nothing" (`[]`). `is_cut`: the text ends inside a value. `is_closed`: the form says that it is complete.
     `errors`: one line for everything that was dropped.
     """
 

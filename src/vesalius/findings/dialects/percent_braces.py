@@ -29,10 +29,10 @@ def read_percent_braces(text: str, *, strict: bool = False) -> Reading:
     for match in _GROUP.finditer(twin):
         numbers = tuple(number_of(one) for one in _NUMBER.findall(match[2]))
         whole = bool(match[1]) and bool(match[3])
-        if match[4] is not None or (not match[3] and not twin[match.end() :].strip()):
-            if len(numbers) < 4 or match[4] is not None:
-                _cut(reading, strict)
-                continue
+        at_end = not match[3] and len(numbers) < 4 and not twin[match.end() :].strip()
+        if match[4] is not None or at_end:
+            _cut(reading, strict)
+            continue
         if strict and (not whole or any(not one.is_integer() for one in numbers)):
             reading.drop("a box is not in the published form")
             continue

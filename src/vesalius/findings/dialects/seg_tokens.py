@@ -1,5 +1,5 @@
-"""Masks in text: `The heart is [SEG]`, `<SEG>`, `<SEG><mask>PATH</mask>`, or `[SEG]{"size": [H, W], "counts": "…"}` with
-COCO run lengths. The pixels of a bare token come from the model's mask decoder."""
+"""Masks in text: `The heart is [SEG]`, `<SEG>`, `<SEG><mask>PATH</mask>`, or `[SEG]{"size": [H, W], "counts": "…"}`
+with COCO run lengths. The pixels of a bare token come from the model's mask decoder."""
 
 from __future__ import annotations
 

@@ -28,10 +28,11 @@ _ABSENCE = re.compile(
     re.IGNORECASE,
 )
 _INTEGER = re.compile(r"(?<![\w.,\-])\d{1,9}(?![\w]|[.,]\d)", re.ASCII)
+_ARABIC_ORDINALS = "الأولى الثانية الثالثة الرابعة الخامسة السادسة السابعة الثامنة التاسعة العاشرة"
 _ORDINALS = {
     **{word: i for i, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split())},
     **{word: i for i, word in enumerate("一 二 三 四 五 六 七 八 九 十".split())},
-    **{word: i for i, word in enumerate("الأولى الثانية الثالثة الرابعة الخامسة السادسة السابعة الثامنة التاسعة العاشرة".split())},
+    **{word: i for i, word in enumerate(_ARABIC_ORDINALS.split())},
 }  # fmt: skip
 _IMAGE = re.compile(
     r"\b(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d{1,2}(?=st|nd|rd|th))(?:st|nd|rd|th)?"

@@ -82,8 +82,8 @@ def detect(text: str) -> str:
 
 
 def read_named(text: str, name: str, *, strict: bool = False, expect: str = "any") -> Reading:
-    """What a text names in dialect `name`. Outside `strict`, a text without the dialect's form may hold Qwen's JSON, and
-    then any group of four numbers."""
+    """What a text names in dialect `name`. Outside `strict`, a text without the dialect's form may hold Qwen's JSON,
+    or else any group of four numbers."""
     dialect = dialect_named(name)
     reading = dialect.read(text, strict, expect)
     if strict or reading.has_found or name in ("seg", "m3d"):

@@ -219,6 +219,11 @@ class Medmvl:
         media = batch.media[0] if isinstance(batch, Prepared) else ()
         return located(media, text, stored_upright=not self.quirks.opened_by_pillow)
 
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer.tokenizer
+
     def _decode(self, rows: Sequence[Tensor], max_new_tokens: int, sampling: Sampling) -> Iterator[TokenStep]:
         decoder = HfDecoder(
             self.model.llm.model, self.model.llm.lm_head, max_positions=int(self.config.llm["max_position_embeddings"])
