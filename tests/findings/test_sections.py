@@ -10,7 +10,7 @@ from vesalius.findings.sections import encode_report, parse_report
 
 def test_sections_inside_answer_tags_and_after_thoughts() -> None:
     said = "<think>Findings: none yet</think><answer>\n**FINDINGS:** Heart enlarged.\n\nIMPRESSION: Failure.</answer>"
-    assert parse_report(said) == Report("Heart enlarged.", "Failure.")
+    assert parse_report(said) == Report(findings="Heart enlarged.", impression="Failure.")
 
 
 def test_a_text_without_sections_is_no_report() -> None:
@@ -20,10 +20,10 @@ def test_a_text_without_sections_is_no_report() -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        Report("Heart enlarged.", "Failure."),
-        Report("心影增大。", "心衰。", "zh"),
-        Report("تضخم القلب.", "قصور القلب.", "ar"),
-        Report("", "Normal."),
+        Report(findings="Heart enlarged.", impression="Failure."),
+        Report(findings="心影增大。", impression="心衰。", lang="zh"),
+        Report(findings="تضخم القلب.", impression="قصور القلب.", lang="ar"),
+        Report(findings="", impression="Normal."),
     ],
 )
 def test_what_is_written_is_read_back(report: Report) -> None:

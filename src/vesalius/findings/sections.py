@@ -20,8 +20,8 @@ _NAMES = {"en": ("Findings", "Impression"), "zh": ("影像所见", "印象"), "a
 
 
 def parse_report(text: str) -> Report | None:
-    """The sections of a report, thoughts and answer tags taken off; a section that stands twice is joined. None when the
-    text has neither section."""
+    """The sections of a report, thoughts and answer tags taken off; a section that stands twice is joined. None when
+    the text has neither section."""
     said = answer_part(without_thoughts(text)[0])
     marks = list(_HEADING.finditer(said))
     if not marks:
@@ -31,7 +31,7 @@ def parse_report(text: str) -> Report | None:
         end = marks[number + 1].start() if number + 1 < len(marks) else len(said)
         parts[str(mark.lastgroup)].append(said[mark.end() : end].strip())
     lang = "zh" if re.search("[\u3400-\u9fff]", said) else "ar" if re.search("[\u0621-\u064a]", said) else "en"
-    return Report("\n".join(parts["findings"]), "\n".join(parts["impression"]), lang)
+    return Report(findings="\n".join(parts["findings"]), impression="\n".join(parts["impression"]), lang=lang)
 
 
 def encode_report(report: Report) -> str:
