@@ -126,6 +126,7 @@ def test_swapped_boxes_are_dropped_strictly_and_mended_otherwise() -> None:
         ("<think>[1,2,3,4]", {}, "truncated", None),
         ("A mass at", {"finish_reason": "length"}, "truncated", None),
         (FENCED, {"finish_reason": "length"}, "ok", None),
+        ('{"bbox_2d": [1,2,3,4', {}, "truncated", None),
         ('```json\n[{"bbox_2d":[1,2,3],"label":"a"},{"bbox_2d":[1,2,3,4]}]\n```', {}, "partial", None),
         ('```json\n[{"bbox_2d":[5,5,5,9]}]\n```', {}, "malformed", None),
         ('```json\n[{"bbox_2d":[NaN,1,2,3]}]\n```', {}, "malformed", None),

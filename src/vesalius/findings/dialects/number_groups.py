@@ -107,6 +107,8 @@ def _take(reading: Reading, text: str, twin: str, *, size: int, own: str, strict
         if count == 2 and expect == "point" and not strict:
             reading.repairs.add("prose")
             _note(reading, text, twin, one.numbers, one.start, one.end)
+        elif size == 4 and count == 2 and after and not after.closer and _joined(twin, one, after) and not strict:
+            continue  # the first half of a pair that was cut off
         elif size == 4 and count == 2 and after and len(after.numbers) == 2 and _joined(twin, one, after):
             form = one.opener + one.closer + after.opener + after.closer
             if not after.closer:

@@ -99,7 +99,7 @@ def take_json(
     for value in read.values:
         taker.walk(value, 0, alone=True)
     if not taker.seen:
-        if taker.is_empty:
+        if taker.is_empty and not read.is_cut:
             reading.is_empty_form = True
             reading.repairs |= read.repairs - {"json_syntax"}
             return True
@@ -140,7 +140,7 @@ class _Taker:
                 self.walk(one, depth + 1, listed=True)
         elif isinstance(value, JsonObject):
             self.has_object = True
-            if alone and not value.pairs:
+            if alone and not value.pairs and not value.is_cut:
                 self.is_empty = True
             self.take(value, depth, listed)
 
