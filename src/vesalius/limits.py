@@ -33,6 +33,8 @@ class Limits:
     max_sequence_depth: int = 64
     max_table_cells: int = 2_000_000
     max_text_chars: int = 2_000_000
+    max_answer_chars: int = 65_536
+    """How much of a model's answer (thoughts apart) is searched for places and choices."""
     max_media: int = 64
     """Pictures, volumes and clips in one conversation."""
     max_model_bytes: int | None = None

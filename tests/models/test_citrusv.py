@@ -18,12 +18,12 @@ from torch import Tensor
 import vesalius
 from tests.models.parity import ROOT, Case, cases_of, largest, loaded
 from vesalius.errors import CheckpointError, InputError, OptionError
+from vesalius.findings.dialects.seg_tokens import names_of_tokens
 from vesalius.findings.findings import Box, Mask
 from vesalius.models.citrusv.citrusv import CitrusQuirks
 from vesalius.models.citrusv.masks import full_size, sam_picture
 from vesalius.models.citrusv.module import ResidualProjector, build_citrus
 from vesalius.models.citrusv.names import OurTensors, to_published
-from vesalius.models.citrusv.said import labels_of
 from vesalius.models.citrusv.settings import SAM2_BY_FILE, SegSettings
 from vesalius.vision.patches import fit_picture, resized
 
@@ -343,8 +343,8 @@ def test_boxes_of_every_form_come_back_in_original_pixels(citrus: Any) -> None:
 
 
 def test_labels_are_what_the_sentence_says() -> None:
-    assert labels_of("Sure. The heart is [SEG] and the liver is [SEG].", 2) == ["heart", "liver"]
-    assert labels_of("Sure, it is [SEG].", 1) == ["segment"]
+    assert names_of_tokens("Sure. The heart is [SEG] and the liver is [SEG].", 2) == ["heart", "liver"]
+    assert names_of_tokens("Sure, it is [SEG].", 1) == ["segment"]
 
 
 def test_thinking_is_kept_apart(citrus: Any) -> None:

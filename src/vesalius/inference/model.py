@@ -67,6 +67,7 @@ class Model:
 
     def __init__(self, family: Family) -> None:
         self.family = family
+        self._bound: tuple[Any, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -90,17 +91,25 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Answer:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
-        `options`: the family's own, as `prepare` takes them.
+        `schema`: the form the answer must have: a JSON schema (dict), a regular expression (str) or choices (list of
+        str). `options`: the family's own, as `prepare` takes them.
         Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
         """
         last: Answer | None = None
         for piece in self.stream(
-            source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, **options
+            source,
+            question,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            schema=schema,
+            **options,
         ):
             if isinstance(piece, Answer):
                 last = piece
@@ -115,13 +124,14 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         batch_size: int = 8,
         **options: Any,
     ) -> list[Answer]:
         """Answer several (source, question) pairs or conversations (lists of messages), in order, `batch_size` at a
         time; each as `ask` answers it."""
         _check_length(max_new_tokens)
-        sampling = Sampling(temperature=temperature, seed=seed)
+        sampling = self._sampling(temperature, seed, schema)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
             pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in requests]
@@ -142,6 +152,7 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Iterator[str | Answer]:
         """As `ask`, piece by piece: text as it is made, and the Answer as the last item."""
@@ -151,7 +162,7 @@ class Model:
         pieces: list[str] = []
         first = 0.0
         tokens, finish = 0, "stop"
-        sampling = Sampling(temperature=temperature, seed=seed)
+        sampling = self._sampling(temperature, seed, schema)
         for text, reason in self.family.say(one.batch, max_new_tokens=max_new_tokens, sampling=sampling):
             first = first or time.perf_counter() - started
             tokens += 1
@@ -160,6 +171,19 @@ class Model:
                 pieces.append(text)
                 yield text
         yield self._answer(one, "".join(pieces), tokens, finish, first, time.perf_counter() - started)
+
+    def _sampling(self, temperature: float, seed: int | None, schema: Any) -> Sampling:
+        """How tokens are chosen; the last schema's tables are kept, a benchmark asks thousands of times under one."""
+        if schema is None:
+            return Sampling(temperature=temperature, seed=seed)
+        from vesalius.models.parts.constrained import constraint_of
+
+        tokenizer: Any = getattr(self.family, "text_tokenizer", None)
+        if tokenizer is None:
+            raise OptionError(f"{self.name} takes no schema.")
+        if self._bound is None or self._bound[0] != schema:
+            self._bound = (schema, constraint_of(schema, tokenizer))
+        return Sampling(temperature=temperature, seed=seed, constraint=self._bound[1])
 
     def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()

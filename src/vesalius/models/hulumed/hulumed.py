@@ -204,6 +204,11 @@ class HuluMed:
             )
         return self.embedded(batch)
 
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer.whole
+
     def split_thinking(self, text: str) -> tuple[str, str]:
         """(what was thought, what is answered)."""
         return split_thinking(text)

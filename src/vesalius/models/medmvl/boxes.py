@@ -6,9 +6,12 @@ import io
 from collections.abc import Sequence
 from os import PathLike
 
-from vesalius.findings.dialects.percent_braces import read_boxes
+from vesalius.findings.dialects import Named, Reading
+from vesalius.findings.dialects.frames import frame_of
+from vesalius.findings.dialects.percent_braces import name_before, read_percent_braces
 from vesalius.findings.findings import Box, Finding, Where
 from vesalius.findings.mentions import without_mention
+from vesalius.findings.parse import placed
 from vesalius.findings.place import place
 from vesalius.models.contract import Shown
 from vesalius.models.parts.which_picture import Asked, Shot, on_pictures
@@ -37,16 +40,16 @@ def located(media: Sequence[Shown], text: str, asked: Asked, *, stored_upright: 
     `stored_upright`: False where the model was shown the file without its EXIF rotation.
     """
     numbers = [number for number, shown in enumerate(media) if isinstance(shown.item, Picture | Slide)]
-    placed, assumed = on_pictures(text, read_boxes, [Shot(number) for number in numbers], asked)
+    said, assumed = on_pictures(text, _named, [Shot(number) for number in numbers], asked)
     found: list[Finding] = []
-    for box, shot, _ in placed:
+    for one, shot, _ in said:
         shown = media[numbers[shot]]
         item = shown.item
         assert isinstance(item, Picture | Slide)
         turn = _UPRIGHT[1 if stored_upright else _orientation(shown)]
-        (u0, v0), (u1, v1) = turn(box.x0 / 100, box.y0 / 100), turn(box.x1 / 100, box.y1 / 100)
+        (u0, v0), (u1, v1) = turn(*one.numbers[:2]), turn(*one.numbers[2:])
         pixels = Box(
-            label=without_mention(box.label) or "region",
+            label=without_mention(one.label) or "region",
             x0=min(u0, u1) * item.width,
             y0=min(v0, v1) * item.height,
             x1=max(u0, u1) * item.width,
@@ -55,6 +58,17 @@ def located(media: Sequence[Shown], text: str, asked: Asked, *, stored_upright: 
         )
         found.append(place(pixels, item))
     return found, assumed
+
+
+def _named(text: str) -> list[Named]:
+    """The boxes of an answer as parts of the picture's width and height, with the words before them."""
+    reading, unit = read_percent_braces(text), frame_of("norm100", (1, 1))
+    named: list[Named] = []
+    for at, one in enumerate(reading.named):
+        box = placed(one, unit, Reading(""), strict=False)
+        if box is not None:
+            named.append(Named(name_before(reading, at), tuple(box.coords), one.start, one.end))
+    return named
 
 
 def _orientation(shown: Shown) -> int:

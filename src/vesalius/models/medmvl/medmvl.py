@@ -234,6 +234,11 @@ class Medmvl:
             batch.notes.append("the answer does not say which picture its boxes are on; see the documentation.")
         return made
 
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer.tokenizer
+
     def _decode(self, rows: Sequence[Tensor], max_new_tokens: int, sampling: Sampling) -> Iterator[TokenStep]:
         decoder = HfDecoder(
             self.model.llm.model, self.model.llm.lm_head, max_positions=int(self.config.llm["max_position_embeddings"])

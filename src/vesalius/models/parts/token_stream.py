@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import OptionError
+
+if TYPE_CHECKING:
+    from vesalius.models.parts.constrained import Constraint
 
 __all__ = ["Decoder", "FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
 
@@ -50,6 +53,8 @@ class Sampling:
     repetition_penalty: float = 1.0
     """Above 1: logits of tokens said already are divided (if positive) or multiplied (if negative) by it."""
     seed: int | None = None
+    constraint: Constraint | None = None
+    """The form every answer must have; it replaces the repetition guard."""
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -99,17 +104,23 @@ def stream_tokens(
     random = torch.Generator()
     random.seed() if sampling.seed is None else random.manual_seed(sampling.seed)
     batch, length, _ = prompt_BLD.shape
+    bound = None if sampling.constraint is None else sampling.constraint.start(batch, stop_ids)
+    guard = guard and bound is None
     state = decoder.start(batch, length + min(max_new_tokens, 256), mask_BL)
     said: list[list[int]] = [[] for _ in range(batch)]
     finished: list[FinishReason | None] = [None] * batch
     hidden_BD = decoder.read(prompt_BLD, state)[:, -1]
     while True:
         logits_BV = decoder.logits(hidden_BD)
+        if bound is not None:
+            logits_BV = bound.masked(logits_BV, [one is not None for one in finished])
         chosen = _choose(logits_BV, said, sampling, random)
         ids: list[int | None] = [None if end else token for token, end in zip(chosen, finished, strict=True)]
         for row, token in enumerate(ids):
             if token is not None:
                 said[row].append(token)
+                if bound is not None:
+                    bound.take(row, token)
                 finished[row] = _why_end(said[row], stop_ids, max_new_tokens, guard)
         yield TokenStep(ids, list(finished), logits_BV, hidden_BD)
         if all(finished):

@@ -336,6 +336,11 @@ class QwenVl:
         said = [batch.said for batch in batches]
         return [(one.text(self.tokens, self.skip_special), one.reason or "length", len(one.ids)) for one in said]
 
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokens.tokenizer
+
     def split_thinking(self, text: str) -> tuple[str, str]:
         """(thinking, answer)."""
         return split_thinking(text)

@@ -175,6 +175,11 @@ class Starter:
             told=[getattr(one, "new_tokens", []) for one in batches],
         )
 
+    @property
+    def text_tokenizer(self) -> Tokenizer:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer
+
     def _decoded(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
