@@ -14,6 +14,7 @@ from vesalius.errors import OptionError
 from vesalius.models.parts.speaking import Said
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Item
+from vesalius.vision.resize import Resize
 
 __all__ = ["Prepared", "VlOptions", "options_from", "pixel_tensors"]
 
@@ -28,6 +29,7 @@ class VlOptions:
     rate.  `crop_frames_to`: (height, width) of the top-left corner kept of frames.  `add_generation_prompt`: end with
     the start of an answer (None: if the conversation waits for one).  `template`: checked against the checkpoint.
     `system`: the system message of a conversation without one.  `packed`: several conversations in one row.
+    `resize`: "exact" (Pillow's values) or "fast" (within 2 grey levels of them).
     `labels`: a description; answers and their end tokens are always what is learned.  `do_sample`, `max_new_tokens`,
     `eos_token_id`: generation settings that `ask` takes; accepted, so that one set of options serves both.
     """
@@ -40,6 +42,7 @@ class VlOptions:
     template: str | None = None
     system: str | None = None
     packed: bool | None = None
+    resize: Resize = "exact"
     labels: str | None = None
     max_new_tokens: int | None = None
     do_sample: bool | None = None

@@ -28,6 +28,7 @@ from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
 from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
 from vesalius.vision.patches import PatchRule
+from vesalius.vision.resize import check_resize
 
 __all__ = ["QwenVl", "QwenVlQuirks", "traced"]
 
@@ -152,9 +153,8 @@ class QwenVl:
         bounds = (options.min_pixels or least, options.max_pixels or most)
         assumed = {"qwen3_vl": 24.0, "qwen2_5_vl": 2.0}[self.config.generation] if self.quirks.assumed_fps else None
         crop = None if options.crop_frames_to is None else _pair(options.crop_frames_to)
-        return sights_of(
-            shown, number, replace(rules, picture_px=bounds), ClipRule(options.do_sample_frames, crop, assumed)
-        )
+        rules = replace(rules, picture_px=bounds, resize=check_resize(options.resize))
+        return sights_of(shown, number, rules, ClipRule(options.do_sample_frames, crop, assumed))
 
     @property
     def rule(self) -> PatchRule:

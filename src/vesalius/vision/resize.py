@@ -1,0 +1,74 @@
+"""Resizing 8-bit pictures: Pillow's antialiased bicubic to the last bit, or a faster one that is nearly the same."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import OptionError
+from vesalius.vision.strips import in_strips, num_threads
+
+__all__ = ["Resize", "check_resize", "resized"]
+
+Bytes = NDArray[np.uint8]
+Resize = Literal["exact", "fast"]
+"""`exact`: Pillow's values. `fast`: torch's 8-bit kernel, about three times as fast, whose weights have fewer bits:
+within 2 grey levels of Pillow's (1 but for rare pixels; 0.005 on average)."""
+
+_WORTH = 1 << 18
+"""Values from which on threads gain more than they cost."""
+
+
+def check_resize(given: str) -> Resize:
+    """`given` if it names a way of resizing, else OptionError."""
+    if given not in ("exact", "fast"):
+        raise OptionError(f"resize is {given!r}.", fix="Use exact or fast.")
+    return given
+
+
+def resized(picture: Bytes, height: int, width: int, how: Resize = "exact") -> Bytes:
+    """`[H, W]` or `[H, W, 3]` → `[height, width(, 3)]`; the very same picture when the size fits already."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    if how == "fast":
+        return _by_torch(picture, height, width)
+    if picture.size < _WORTH or num_threads() == 1:
+        return _by_pillow(picture, height, width)
+    # Pillow resizes along rows, rounds to 8 bits, then along columns: neither pass looks across the strips cut here,
+    # so the result is that of one call.
+    wide = _strip_by_strip(picture, height=picture.shape[0], width=width, cut=0)
+    return _strip_by_strip(wide, height=height, width=width, cut=1)
+
+
+def _by_pillow(picture: Bytes, height: int, width: int) -> Bytes:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _strip_by_strip(picture: Bytes, *, height: int, width: int, cut: int) -> Bytes:
+    """One pass: strips along axis `cut`, whose length does not change, are resized along the other axis."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    out = np.empty((height, width, *picture.shape[2:]), np.uint8)
+
+    def work(first: int, last: int) -> None:
+        at = (slice(None),) * cut + (slice(first, last),)
+        size = (last - first, width) if cut == 0 else (height, last - first)
+        out[at] = _by_pillow(picture[at], *size)
+
+    in_strips(work, picture.shape[cut])
+    return out
+
+
+def _by_torch(picture: Bytes, height: int, width: int) -> Bytes:
+    import torch
+
+    planes = torch.from_numpy(np.array(picture, copy=not picture.flags.writeable, ndmin=3))
+    # Channels last in memory, channels first in shape: the layout the 8-bit kernel is fast on.
+    planes = planes[:, :, :, None] if picture.ndim == 2 else planes[None]
+    planes = planes.permute(0, 3, 1, 2)
+    made = torch.nn.functional.interpolate(planes, (height, width), mode="bicubic", antialias=True)
+    return made[0, 0].numpy() if picture.ndim == 2 else made[0].permute(1, 2, 0).numpy()
