@@ -3,8 +3,8 @@
   starter   SmolLM2-135M as `vesalius starter install` converted it
   qwen      a random network of the shape of Qwen2.5-0.5B
 
-Greedy, float32, prompts of different lengths (on their side padded on the left), every row to the last token; the tokens
-of both must be the same. Rate = (t(N) - t(1)) / (N - 1), so the reading of the prompt is not part of it. The processor
+Greedy, float32, prompts of different lengths, padded on the left, every row to the last token; the tokens of both
+must be the same. The rate is that of the tokens after the first; reading the prompt is told apart. The processor
 time of both sides is compared as well: it is the steadier figure where cores are shared.
 
 Run: OMP_NUM_THREADS=2 python benchmarks/decode.py [--tokens 64] [--pairs 5] [--batches 1 8] [--models starter qwen]
@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,9 +62,33 @@ def qwen() -> tuple[Any, Decoder]:
     return model, HfDecoder(model.model, model.lm_head, max_positions=32768)
 
 
-def theirs(model: Any, prompts: list[Tensor], count: int) -> list[list[int]]:
+@dataclass(frozen=True)
+class Told:
+    """What was said by each row, and (wall, processor) seconds at the start and whenever logits were ready."""
+
+    words: list[list[int]]
+    marks: list[tuple[float, float]]
+
+    def figures(self) -> tuple[float, float, float]:
+        """Seconds and processor seconds per token after the first, seconds to the first."""
+        (start, _), (first, first_cpu), (last, last_cpu) = self.marks[0], self.marks[1], self.marks[-1]
+        steps = len(self.marks) - 2
+        return (last - first) / steps, (last_cpu - first_cpu) / steps, first - start
+
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def theirs(model: Any, prompts: list[Tensor], count: int) -> Told:
     """`generate`, greedy, without an end token."""
     ids, mask = pad_left(prompts)
+    marks = [now()]
+
+    def mark(_: Tensor, scores: Tensor) -> Tensor:
+        marks.append(now())
+        return scores
+
     with torch.inference_mode():
         made = model.generate(
             input_ids=ids,
@@ -73,53 +98,46 @@ def theirs(model: Any, prompts: list[Tensor], count: int) -> list[list[int]]:
             min_new_tokens=count,
             eos_token_id=None,
             pad_token_id=0,
+            logits_processor=[mark],
         )
-    return made[:, ids.shape[1] :].tolist()
+    return Told(made[:, ids.shape[1] :].tolist(), marks)
 
 
-def ours(decoder: Decoder, prompts: list[Tensor], count: int) -> list[list[int]]:
+def ours(decoder: Decoder, prompts: list[Tensor], count: int) -> Told:
     """The loop behind `ask` and `ask_batch`."""
     ids, mask = pad_left(prompts)
+    marks = [now()]
     said: list[list[int]] = [[] for _ in prompts]
     padded = None if bool(mask.all()) else mask
     for step in stream_tokens(decoder, decoder.embed(ids), mask_BL=padded, max_new_tokens=count, guard=False):
+        marks.append(now())
         for row, token in enumerate(step.ids):
             if token is not None:
                 said[row].append(token)
-    return said
-
-
-def seconds(say: Callable[[int], Any], count: int) -> tuple[float, float, float]:
-    """(seconds per token after the first, seconds to the first, processor seconds per token after the first)."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    say(1)
-    first, first_cpu = time.perf_counter() - wall, time.process_time() - cpu
-    wall, cpu = time.perf_counter(), time.process_time()
-    say(count)
-    step, step_cpu = time.perf_counter() - wall - first, time.process_time() - cpu - first_cpu
-    return step / (count - 1), first, step_cpu / (count - 1)
+    return Told(said, marks)
 
 
 def compare(name: str, model: Any, decoder: Decoder, batch: int, count: int, pairs: int, aim: float) -> None:
     """Print one line: tokens per second of both, and the ratio of each pair."""
-    vocabulary = model.config.vocab_size
     random = torch.Generator().manual_seed(batch)
-    prompts = [torch.randint(3, vocabulary - 1, (length,), generator=random) for length in LENGTHS[:batch]]
-    sides: dict[str, Callable[[int], list[list[int]]]] = {
+    prompts = [torch.randint(3, model.config.vocab_size - 1, (length,), generator=random) for length in LENGTHS[:batch]]
+    sides: dict[str, Callable[[int], Told]] = {
         "theirs": lambda n: theirs(model, prompts, n),
         "ours": lambda n: ours(decoder, prompts, n),
     }
-    words = {side: say(count) for side, say in sides.items()}  # also warms both up
-    if words["theirs"] != words["ours"]:
-        raise SystemExit(f"{name}, batch {batch}: the tokens differ; no figures.")
-    taken: dict[str, list[tuple[float, float, float]]] = {side: [] for side in sides}
+    for say in sides.values():
+        say(4)
+    told: dict[str, list[Told]] = {side: [] for side in sides}
     for pair in range(pairs):
         for side in sorted(sides, reverse=bool(pair % 2)):
-            taken[side].append(seconds(sides[side], count))
-    wall, first, cpu = (
-        [a[part] / b[part] for a, b in zip(taken["theirs"], taken["ours"], strict=True)] for part in range(3)
+            told[side].append(sides[side](count))
+    if any(one.words != told["theirs"][0].words for all_told in told.values() for one in all_told):
+        raise SystemExit(f"{name}, batch {batch}: the tokens differ; no figures.")
+    figures = {side: [one.figures() for one in all_told] for side, all_told in told.items()}
+    wall, cpu, first = (
+        [a[part] / b[part] for a, b in zip(figures["theirs"], figures["ours"], strict=True)] for part in range(3)
     )
-    rate = {side: batch / statistics.median(step for step, _, _ in all_steps) for side, all_steps in taken.items()}
+    rate = {side: batch / statistics.median(step for step, _, _ in of_side) for side, of_side in figures.items()}
     print(
         f"{name:8} batch {batch}: {_spread(wall)}, {rate['ours']:.1f} tokens/s beside {rate['theirs']:.1f}; "
         f"processor time {_spread(cpu)}; first token {_spread(first)}   aim {aim}x; tokens equal",

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import OptionError
-from vesalius.vision.strips import in_strips, num_threads
 
 __all__ = ["Resize", "check_resize", "resized"]
 
@@ -16,9 +15,6 @@ Bytes = NDArray[np.uint8]
 Resize = Literal["exact", "fast"]
 """`exact`: Pillow's values. `fast`: torch's 8-bit kernel, about three times as fast, whose weights have fewer bits:
 within 2 grey levels of Pillow's (1 but for rare pixels; 0.005 on average)."""
-
-_WORTH = 1 << 18
-"""Values from which on threads gain more than they cost."""
 
 
 def check_resize(given: str) -> Resize:
@@ -34,33 +30,9 @@ def resized(picture: Bytes, height: int, width: int, how: Resize = "exact") -> B
         return picture
     if how == "fast":
         return _by_torch(picture, height, width)
-    if picture.size < _WORTH or num_threads() == 1:
-        return _by_pillow(picture, height, width)
-    # Pillow resizes along rows, rounds to 8 bits, then along columns: neither pass looks across the strips cut here,
-    # so the result is that of one call.
-    wide = _strip_by_strip(picture, height=picture.shape[0], width=width, cut=0)
-    return _strip_by_strip(wide, height=height, width=width, cut=1)
-
-
-def _by_pillow(picture: Bytes, height: int, width: int) -> Bytes:
     from PIL import Image
 
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _strip_by_strip(picture: Bytes, *, height: int, width: int, cut: int) -> Bytes:
-    """One pass: strips along axis `cut`, whose length does not change, are resized along the other axis."""
-    if picture.shape[:2] == (height, width):
-        return picture
-    out = np.empty((height, width, *picture.shape[2:]), np.uint8)
-
-    def work(first: int, last: int) -> None:
-        at = (slice(None),) * cut + (slice(first, last),)
-        size = (last - first, width) if cut == 0 else (height, last - first)
-        out[at] = _by_pillow(picture[at], *size)
-
-    in_strips(work, picture.shape[cut])
-    return out
 
 
 def _by_torch(picture: Bytes, height: int, width: int) -> Bytes:

@@ -1,8 +1,8 @@
 """Which transformers text models our own pass can decode, over their own weights.
 
-After the prompt a text model of the Llama kind does the same few things for every token; transformers' modules spend as
-long on repeating keys for grouped heads, joining caches and building masks as on the weights. Anything unusual (adapters,
-quantised weights, hooks, sliding windows, other rotary rules, other dtypes and devices) is left to transformers.
+After the prompt a text model of the Llama kind does the same few things for every token; transformers' modules also
+repeat keys for grouped heads, join caches and build masks each time. Anything unusual (adapters, quantised weights,
+hooks, sliding windows, other rotary rules, other dtypes and devices) is left to transformers.
 """
 
 from __future__ import annotations

@@ -235,14 +235,21 @@ def _make_room(state: LlamaState, total: int) -> None:
 
 
 def _attention_mask(state: LlamaState, num_new: int) -> Tensor | None:
-    """Which of the S positions each new one may see, bool [B, 1, L, S]; None where plain causal attention says it."""
+    """What is added to the scores of the S positions, 0 or -inf [B, 1, L, S]; None where plain causal attention says
+    it."""
     if state.visible is None and (num_new == 1 or state.length == 0):
         return None
     total = state.length + num_new
     steps = torch.arange(total)
     causal_LS = steps[None, :] <= steps[state.length :, None]
     if state.visible is None:
-        return causal_LS[None, None]
+        return _added(causal_LS[None, None], state)
     mask_BLS = causal_LS[None] & state.visible[:, None, :]
     own_LS = steps[None, :] == steps[state.length :, None]  # a padded position sees itself, or its softmax is 0/0
-    return (mask_BLS | own_LS[None])[:, None]
+    return _added((mask_BLS | own_LS[None])[:, None], state)
+
+
+def _added(allowed: Tensor, state: LlamaState) -> Tensor:
+    """Made once for all layers: attention would turn a boolean mask into this in each."""
+    zeros = torch.zeros(allowed.shape, dtype=state.keys[0].dtype)
+    return zeros.masked_fill_(~allowed, float("-inf"))
