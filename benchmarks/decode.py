@@ -126,7 +126,7 @@ def compare(name: str, model: Any, decoder: Decoder, batch: int, count: int, pai
         "ours": lambda n: ours(decoder, prompts, n),
     }
     for say in sides.values():
-        say(4)
+        say(2)
     told: dict[str, list[Told]] = {side: [] for side in sides}
     for pair in range(pairs):
         for side in sorted(sides, reverse=bool(pair % 2)):

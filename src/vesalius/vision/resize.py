@@ -38,9 +38,8 @@ def resized(picture: Bytes, height: int, width: int, how: Resize = "exact") -> B
 def _by_torch(picture: Bytes, height: int, width: int) -> Bytes:
     import torch
 
-    planes = torch.from_numpy(np.array(picture, copy=not picture.flags.writeable, ndmin=3))
     # Channels last in memory, channels first in shape: the layout the 8-bit kernel is fast on.
-    planes = planes[:, :, :, None] if picture.ndim == 2 else planes[None]
-    planes = planes.permute(0, 3, 1, 2)
+    channels_last = np.require(picture.reshape(1, *picture.shape[:2], -1), requirements=["C", "W"])
+    planes = torch.from_numpy(channels_last).permute(0, 3, 1, 2)
     made = torch.nn.functional.interpolate(planes, (height, width), mode="bicubic", antialias=True)
     return made[0, 0].numpy() if picture.ndim == 2 else made[0].permute(1, 2, 0).numpy()
