@@ -25,7 +25,8 @@ from vesalius.models.citrusv.masks import full_size, sam_picture
 from vesalius.models.citrusv.module import ResidualProjector, build_citrus
 from vesalius.models.citrusv.names import OurTensors, to_published
 from vesalius.models.citrusv.settings import SAM2_BY_FILE, SegSettings
-from vesalius.vision.patches import fit_picture, resized
+from vesalius.vision.patches import fit_picture
+from vesalius.vision.resize import resized
 
 CASES = cases_of("citrusv")
 TRAINED = [case for case in CASES if case.values[0].name.startswith("train")]

@@ -58,16 +58,15 @@ class ConstraintRows:
     def __init__(self, matchers: list[Any]) -> None:
         self.matchers = matchers
 
-    def masked(self, logits_BV: Tensor, is_finished: Sequence[bool]) -> Tensor:
-        """Logits with minus infinity at tokens that lead out of the form; rows that have finished are left alone."""
-        allowed_BV = torch.ones(logits_BV.shape, dtype=torch.bool)
-        for row, (matcher, finished) in enumerate(zip(self.matchers, is_finished, strict=True)):
-            if not finished:
-                bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
-                allowed_BV[row] = False
-                known = min(len(bits), allowed_BV.shape[1])
-                allowed_BV[row, :known] = torch.from_numpy(bits[:known].astype(bool))
-        return logits_BV.masked_fill(~allowed_BV.to(logits_BV.device), float("-inf"))
+    def masked(self, logits_GV: Tensor, rows: Sequence[int]) -> Tensor:
+        """Logits of these `rows` with minus infinity at tokens that lead out of the form."""
+        allowed_GV = torch.zeros(logits_GV.shape, dtype=torch.bool)
+        for at, row in enumerate(rows):
+            mask = self.matchers[row].compute_bitmask()
+            bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), bitorder="little")
+            known = min(len(bits), allowed_GV.shape[1])
+            allowed_GV[at, :known] = torch.from_numpy(bits[:known].astype(bool))
+        return logits_GV.masked_fill(~allowed_GV.to(logits_GV.device), float("-inf"))
 
     def take(self, row: int, token: int) -> None:
         """Note the token a row chose."""

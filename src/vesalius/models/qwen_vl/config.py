@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vesalius.errors import CheckpointError
 from vesalius.models.weights import find_json, read_json
 from vesalius.vision.patches import PatchRule
+from vesalius.vision.resize import Resize
 
 __all__ = ["Generation", "MediaRules", "VlConfig", "generation_of", "read_config"]
 
@@ -23,12 +24,13 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 @dataclass(frozen=True)
 class MediaRules:
     """How media are fitted. `picture_px` and `clip_px`: (least, most) pixels; a clip's are per frame (`per_frame`) or
-    over all frames."""
+    over all frames. `resize`: to Pillow's values, or faster to nearly the same."""
 
     patches: PatchRule
     picture_px: tuple[int, int]
     clip_px: tuple[int, int]
     per_frame: bool
+    resize: Resize = "exact"
 
 
 @dataclass(frozen=True)

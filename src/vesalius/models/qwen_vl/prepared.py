@@ -15,6 +15,7 @@ from vesalius.models.parts.speaking import Said
 from vesalius.models.parts.which_picture import Asked
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Item
+from vesalius.vision.resize import Resize
 
 __all__ = ["Prepared", "VlOptions", "options_from", "pixel_tensors"]
 
@@ -29,9 +30,10 @@ class VlOptions:
     rate.  `crop_frames_to`: (height, width) of the top-left corner kept of frames.  `add_generation_prompt`: end with
     the start of an answer (None: if the conversation waits for one).  `template`: checked against the checkpoint.
     `system`: the system message of a conversation without one.  `packed`: several conversations in one row, or padded
-    on the left (None: one row where all end with an answer).  `labels`: what is learned, a description for `prepare`;
-    `loss` also takes the tensor.  `do_sample`, `max_new_tokens`, `eos_token_id`: generation settings that `ask` takes;
-    accepted, so that one set of options serves both.
+    on the left (None: one row where all end with an answer).  `resize`: "exact" (Pillow's values) or "fast" (within 2
+    grey levels of them).  `labels`: what is learned, a description for `prepare`; `loss` also takes the tensor.
+    `do_sample`, `max_new_tokens`, `eos_token_id`: generation settings that `ask` takes; accepted, so that one set of
+    options serves both.
     """
 
     min_pixels: int | None = None
@@ -42,6 +44,7 @@ class VlOptions:
     template: str | None = None
     system: str | None = None
     packed: bool | None = None
+    resize: Resize = "exact"
     labels: str | Tensor | None = None
     max_new_tokens: int | None = None
     do_sample: bool | None = None

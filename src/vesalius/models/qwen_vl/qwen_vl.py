@@ -31,6 +31,7 @@ from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
 from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 from vesalius.vision.patches import PatchRule
+from vesalius.vision.resize import check_resize
 
 __all__ = ["GUESSED", "QwenVl", "QwenVlQuirks", "in_one_row", "traced", "with_labels"]
 
@@ -189,7 +190,7 @@ class QwenVl:
         return sights_of(
             shown,
             number,
-            replace(rules, picture_px=bounds),
+            replace(rules, picture_px=bounds, resize=check_resize(options.resize)),
             ClipRule(options.do_sample_frames, crop, assumed),
             by_pillow=self.quirks.opened_by_pillow,
         )

@@ -14,8 +14,9 @@ from vesalius.models.contract import Shown
 from vesalius.models.qwen_vl.config import MediaRules
 from vesalius.study.items import Clip, Picture, Slide, Volume
 from vesalius.vision.frames import nearest_frames, sampled_frames
-from vesalius.vision.patches import fit_clip, fit_picture, patches_of, resized
+from vesalius.vision.patches import fit_clip, fit_picture, patches_of
 from vesalius.vision.pillow_rgb import rgb_by_pillow
+from vesalius.vision.resize import resized
 from vesalius.vision.views import native_axis, spread
 
 __all__ = ["TIMELESS", "ClipRule", "Sight", "sights_of"]
@@ -93,7 +94,7 @@ def _picture(pixels: Bytes, where: Where, rules: MediaRules, size: tuple[int, in
     height, width = pixels.shape[:2]
     least, most = rules.picture_px
     high, wide = fit_picture(height, width, factor=rules.patches.factor, min_pixels=least, max_pixels=most)
-    fitted = resized(pixels, high, wide)
+    fitted = resized(pixels, high, wide, rules.resize)
     patches, grid = patches_of([fitted], rules.patches)
     return Sight(where, size or (width, height), (wide, high), patches, grid, original=pixels, shown=fitted)
 
@@ -112,7 +113,8 @@ def _clip(clip: Clip, shown: Shown, number: int, rules: MediaRules, rule: ClipRu
         high, wide = fit_clip(
             len(frames), height, width, factor=factor, temporal=temporal, min_pixels=least, max_pixels=most
         )
-    patches, grid = patches_of([resized(frame, high, wide) for frame in frames], rules.patches, fused=True)
+    fitted = [resized(frame, high, wide, rules.resize) for frame in frames]
+    patches, grid = patches_of(fitted, rules.patches, fused=True)
     where = Where(number, frame=indices[0])
     return Sight(where, (width, height), (wide, high), patches, grid, tuple(times), fps, tuple(indices))
 
