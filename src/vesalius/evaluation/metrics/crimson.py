@@ -28,9 +28,8 @@ def crimson(judgement: Mapping[str, Any]) -> float:
 
     `judgement`: `reference_findings` and `predicted_findings` [{id, clinical_significance}], `matched_findings`
     [{ref_id, pred_id}], `errors` {false_findings [pred id], missing_findings [ref id], attribute_errors [{ref_id,
-    error_types, severity}]}. A reference finding matched twice counts once; an id that is in neither list weighs nothing.
-    Raises InputError when a key is missing or of another
-    kind.
+    error_types, severity}]}. A reference finding matched twice counts once; an id that is in neither list weighs
+    nothing. Raises InputError when a key is missing or of another kind.
     """
     reference = _weights(_rows(judgement, "reference_findings"))
     predicted = _weights(_rows(judgement, "predicted_findings"))
@@ -55,10 +54,9 @@ def _credit(weight: float, severity: float) -> float:
 
 
 def _score(correct: float, false: float, missed: float, total: float) -> float:
-    if total == 0:
-        score = 1.0 if false == missed == 0 else -(false + missed + 1.0)
-    else:
-        score = (correct - false) / total
+    if total == 0 and false == missed == 0:
+        return 1.0
+    score = (correct - false) / total if total else -(false + missed + 1.0)
     if score >= 0:
         return score
     excess = false - correct

@@ -1,4 +1,4 @@
-"""Scores of boxes and points over many images: one-to-one precision, recall and F1, single-box accuracy, COCO mAP, FROC.
+"""Scores of boxes and points over many images: one-to-one precision, recall, F1, single-box accuracy, COCO mAP, FROC.
 
 All boxes are absolute pixels (or millimetres) of one frame per image, continuous coordinates, nothing added per edge.
 """
@@ -79,7 +79,7 @@ def _ratio(part: Any, whole: Any, other: Any) -> float:
 
 
 def box_detection(predicted: Sequence[ArrayLike], true: Sequence[ArrayLike], min_iou: float = 0.5) -> DetectionCounts:
-    """Boxes of each image, matched one to one (see `findings.matching.match_boxes`). Copies of a right box are wrong."""
+    """Boxes of each image, matched one to one (`findings.matching.match_boxes`): a copy of a right box is wrong."""
     said, truth = aligned(predicted, true)
     return DetectionCounts.of([match_boxes(a, b, min_iou) for a, b in zip(said, truth, strict=True)])
 
@@ -93,7 +93,7 @@ def point_detection(predicted: Sequence[ArrayLike], true: Sequence[ArrayLike], r
 def first_box_ious(predicted: Sequence[ArrayLike | None], true: ArrayLike) -> Floats:
     """IoU of the first box predicted for each item with its true box [n, 4|6] → [n]. No box scores 0."""
     truth = as_boxes(true)
-    said, _ = aligned(predicted, truth)
+    said, _ = aligned(predicted, truth.tolist())
     firsts = np.zeros_like(truth)
     for k, boxes in enumerate(said):
         found = as_boxes([] if boxes is None else boxes)
@@ -235,7 +235,8 @@ def check_frame(
     areas: tuple[list[float], list[float]] = ([], [])
     for boxes, truth, (width, height) in zip(predicted, true, image_sizes, strict=True):
         found = as_boxes(boxes)
-        outside += ((found < 0) | (found > (width, height, width, height))).any(axis=1).tolist()
+        beyond = np.logical_or(found < 0, found > np.array([width, height, width, height]))
+        outside.extend(bool(one) for one in beyond.any(axis=1))
         areas[0].extend(box_sizes(found).tolist())
         areas[1].extend(box_sizes(as_boxes(truth)).tolist())
     share = float(np.mean(outside)) if outside else 0.0

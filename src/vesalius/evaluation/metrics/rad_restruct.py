@@ -77,7 +77,7 @@ class AnswerTree:
             kind = by_id.get(int(question))
             if kind is None:
                 raise InputError(f"question {int(question)} has no kind (single_choice, multi_choice or fixed).")
-            questions.append(_question([paths[k] for k in columns], columns, kind, questions, paths))
+            questions.append(_question([paths[int(k)] for k in columns], columns, kind, questions, paths))
         return cls(tuple(paths), tuple(questions))
 
     @classmethod
@@ -85,7 +85,8 @@ class AnswerTree:
         """The tree of the published folder (`report_keys.json`, `vectorized_question_ids.json`,
         `vectorized_choice_options.json`). Raises InputError when a file is missing or not JSON."""
         names = ("report_keys.json", "vectorized_question_ids.json", "vectorized_choice_options.json")
-        return cls.from_paths(*(_json(Path(folder) / name) for name in names))
+        paths, ids, kinds = (_json(Path(folder) / name) for name in names)
+        return cls.from_paths(paths, ids, kinds)
 
     def flags(self, answers: Mapping[str, bool]) -> Flags:
         """One stored report `{path: bool}` → flags [E]; a path it lacks is not answered. Raises InputError for a path
@@ -121,13 +122,13 @@ def _question(
     area = parent = previous = None
     if level != "area":
         area = next((k for k in reversed(range(len(before))) if before[k].level == "area"), None)
-        topic = None if area is None else paths[before[area].columns[0]].removesuffix("_yes")
+        topic = None if area is None else str(paths[int(before[area].columns[0])]).removesuffix("_yes")
         if topic is None or not own[0].startswith(topic + "_"):
             area = None
     if level == "element":
         stem, instance = own[0].rsplit("_", 1)
         earlier = f"{stem}_{int(instance) - 1}"
-        previous = next((k for k, q in enumerate(before) if paths[q.columns[0]] == earlier), None)
+        previous = next((k for k, q in enumerate(before) if paths[int(q.columns[0])] == earlier), None)
     if level == "attribute":
         parent = next((k for k in reversed(range(len(before))) if before[k].level == "element"), None)
     options = [path.rsplit("_", 2)[-2] if re.search(r"_\d+$", path) else path.rsplit("_", 1)[-1] for path in own]
@@ -166,7 +167,7 @@ def _reset_below_no(tree: AnswerTree, question: Question, flags: Flags, unanswer
         return flags[:, tree.questions[index].columns[answer]] == 1
 
     if question.level == "element":
-        no = unanswered[:, question.columns].all(axis=1)
+        no: NDArray[np.bool_] = np.asarray(unanswered[:, question.columns].all(axis=1))
         if question.area is None and question.previous is None:
             no[:] = False  # the first question of its topic has to be answered; silence is not "no"
         if question.area is not None:
@@ -227,7 +228,7 @@ def score_report_trees(
 def _levels(tree: AnswerTree) -> dict[str, NDArray[np.intp]]:
     """Columns by level; the elements also by topic."""
     columns: dict[str, list[int]] = {name: [] for name in ("areas", "elements", "attributes")}
-    topics = {"diseases": ("_diseases_",), "signs": ("_signs_",), "objects": ("_objects_",)}
+    topics: dict[str, tuple[str, ...]] = {"diseases": ("_diseases_",), "signs": ("_signs_",), "objects": ("_objects_",)}
     topics["body_regions"] = ("_body_regions_", "_infos_")
     columns |= {f"elements_{topic}": [] for topic in topics}
     for question in tree.questions:

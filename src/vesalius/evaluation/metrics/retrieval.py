@@ -27,20 +27,20 @@ class Ranking:
 
     def recall(self, k: int) -> Floats:
         """[Q]: share of the relevant candidates among the first k."""
-        return self._first(k).sum(axis=1) / self.relevant.sum(axis=1)
+        return np.asarray(self._first(k).sum(axis=1) / self.relevant.sum(axis=1))
 
     def precision(self, k: int) -> Floats:
         """[Q]: share of the first k that are relevant; the divisor is k."""
-        return self._first(k).sum(axis=1) / k
+        return np.asarray(self._first(k).sum(axis=1) / k)
 
     def average_precision(self) -> Floats:
         """[Q]: mean of the precision at each relevant candidate; its mean over queries is mAP."""
         precision = np.cumsum(self.relevant, axis=1) / np.arange(1, self.relevant.shape[1] + 1)
-        return (precision * self.relevant).sum(axis=1) / self.relevant.sum(axis=1)
+        return np.asarray((precision * self.relevant).sum(axis=1) / self.relevant.sum(axis=1))
 
     def first_rank(self) -> NDArray[np.int64]:
         """[Q]: rank of the first relevant candidate, from 1."""
-        return self.relevant.argmax(axis=1) + 1
+        return np.asarray(self.relevant.argmax(axis=1) + 1)
 
     def median_rank(self) -> float:
         """Median over queries of `first_rank`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -64,7 +65,7 @@ def _common_subsequences(said: list[str], truth: list[str]) -> Floats:
 
 
 def _shared(said: str, truth: str, n: int) -> int:
-    a, b = (Counter(text if n == 1 else zip(text, text[1:], strict=False)) for text in (said, truth))
+    a, b = (Counter(text if n == 1 else pairwise(text)) for text in (said, truth))
     return sum(min(count, b[gram]) for gram, count in a.items() if gram in b)
 
 
