@@ -23,7 +23,7 @@ class Ranking:
 
     def hit_rate(self, k: int) -> Floats:
         """[Q]: 1 when a relevant candidate is among the first k (R@k where one is relevant)."""
-        return self._first(k).any(axis=1).astype(np.float64)
+        return np.asarray(self._first(k).any(axis=1), dtype=np.float64)
 
     def recall(self, k: int) -> Floats:
         """[Q]: share of the relevant candidates among the first k."""

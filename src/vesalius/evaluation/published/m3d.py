@@ -39,7 +39,7 @@ def position_ious(
         raise OptionError(f"missing is {missing!r}, not 0 or -1.")
     truth = as_boxes(true)
     aligned(predicted, truth.tolist())
-    given = [None if box is None else as_boxes([box]) for box in predicted]
+    given = [None if box is None else as_boxes(np.asarray(box)[None]) for box in predicted]
     known = np.concatenate([np.zeros((1, truth.shape[1])) if box is None else box for box in given])
     scores = iou_pairs(known, truth)
     scores[[k for k, box in enumerate(given) if box is None]] = missing

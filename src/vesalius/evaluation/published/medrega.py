@@ -100,9 +100,9 @@ def region_scores(
         ours, theirs = (sorted(side, key=lambda r: (r.box, r.name)) for side in (regions, targets))
         ious = iou_matrix([r.box for r in ours], [r.box for r in theirs])
         for p, g in assign(1.0 - ious):
-            near = ious[p, g] >= min_iou
+            near = bool(ious[p, g] >= min_iou)
             named = names_agree(ours[p].name, theirs[g].name, published=published)
-            hits += (near, named, near and named)
+            hits += np.array([near, named, near and named], dtype=np.int64)
     counts = (sum(map(len, said)), sum(map(len, truth)))
     box, named, both = (HitScores(int(hit), *counts) for hit in hits)
     return RegionScores(box, named, both, both.hits / box.hits if box.hits else None)

@@ -95,8 +95,8 @@ def _number(value: Any) -> float | None:
 def _groups(found: Any, key: str, size: int, task: Task) -> list[list[float]]:
     """Groups of `size` numbers: one in each object of a list, or a list of them in one object of a combined task.
 
-    A single group of another form makes the whole answer unusable, as it does in the published script. Its array library
-    for boxes takes one level of brackets more or less, the one for points does not.
+    A single group of another form makes the whole answer unusable, as it does in the published script. Its array
+    library for boxes takes one level of brackets more or less, the one for points does not.
     """
     if isinstance(found, Mapping) and task in ("cnt_and_point", "count_and_box"):
         groups: Any = found.get(key)

@@ -28,7 +28,8 @@ class Clusters:
 
     def sums(self, values: ArrayLike) -> Floats:
         """Sum of an item's values [n] per cluster → [num]."""
-        return np.bincount(self.codes, weights=np.asarray(values, dtype=np.float64), minlength=self.num)
+        weights = np.asarray(values, dtype=np.float64)
+        return np.bincount(self.codes, weights=weights, minlength=self.num).astype(np.float64)
 
     @property
     def sizes(self) -> Floats:
