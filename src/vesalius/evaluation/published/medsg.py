@@ -76,4 +76,5 @@ def score_answers(
 def constant_box(box: ArrayLike, true: ArrayLike) -> MedsgScores:
     """Scores of one and the same box for every item: the whole image, or its centre."""
     truth = as_boxes(true)
-    return MedsgScores(iou_pairs(np.tile(np.reshape(np.asarray(box, dtype=np.float64), (1, 4)), (len(truth), 1)), truth), 0, None)
+    row = np.reshape(np.asarray(box, dtype=np.float64), (1, 4))
+    return MedsgScores(iou_pairs(np.tile(row, (len(truth), 1)), truth), 0, None)
