@@ -47,9 +47,8 @@ def rouge_rows(num: int, rng: np.random.Generator) -> None:
         )
         apart = float(np.abs(found - listed).max())
         name = "with stems" if stemmer else "plain"
-        print(
-            f"ROUGE-L {name}, {num} pairs: {ours:.3f} s, rouge-score {theirs:.2f} s: {theirs / ours:.0f}x, apart {apart:g}"
-        )
+        times = f"{ours:.3f} s, rouge-score {theirs:.2f} s: {theirs / ours:.0f}x"
+        print(f"ROUGE-L {name}, {num} pairs: {times}, apart {apart:g}", flush=True)
 
 
 def answer_rows(num: int, rng: np.random.Generator) -> None:
@@ -84,7 +83,7 @@ def answer_rows(num: int, rng: np.random.Generator) -> None:
     def placed() -> Any:
         from vesalius.evaluation.metrics.detection import box_detection
 
-        return box_detection(boxes[:, None], boxes[::-1][:, None])
+        return box_detection(list(boxes[:, None]), list(boxes[::-1, None]))
 
     print(f"{num} images with a box each, one-to-one: {timed(placed)[0]:.2f} s")
     scores = rng.random(10_000)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from vesalius.errors import OptionError
 from vesalius.evaluation.metrics.aligned import aligned_texts
 from vesalius.evaluation.metrics.normal_text import words
+from vesalius.evaluation.metrics.token_numbers import token_strings
 from vesalius.evaluation.metrics.token_overlap import Floats, OverlapScores
 from vesalius.evaluation.packages import package
 
@@ -24,7 +25,6 @@ __all__ = ["Kind", "rouge"]
 
 Kind = Literal["rouge1", "rouge2", "rougeL"]
 KINDS: tuple[Kind, ...] = ("rouge1", "rouge2", "rougeL")
-_ALPHABET = bytes(c if chr(c) in "abcdefghijklmnopqrstuvwxyz0123456789\n" else 32 for c in range(256))
 _STEMS: dict[bytes, bytes] = {}
 
 
@@ -41,7 +41,11 @@ def rouge(
     if unknown:
         raise OptionError(f"ROUGE variant {unknown[0]!r} is not one of {', '.join(KINDS)}.")
     said, truth = aligned_texts(predicted, reference)
-    texts = _numbered([*said, *truth], stemmer) if language == "en" else _numbered_words([*said, *truth])
+    texts = (
+        token_strings([*said, *truth], _stem() if stemmer else None)
+        if language == "en"
+        else _numbered_words([*said, *truth])
+    )
     said, truth = texts[: len(said)], texts[len(said) :]
     return {kind: _scores(kind, said, truth) for kind in kinds}
 
@@ -69,39 +73,10 @@ def _shared(said: str, truth: str, n: int) -> int:
     return sum(min(count, b[gram]) for gram, count in a.items() if gram in b)
 
 
-class _Numbers(dict[Any, str]):
-    """Token → character, numbered as they come; surrogates are no characters and are left out."""
-
-    def __init__(self, spelling: Callable[[Any], Any]) -> None:
-        self.spelling = spelling
-        self.spelled: dict[Any, str] = {}
-
-    def __missing__(self, token: Any) -> str:
-        spelled = self.spelling(token)
-        character = self.spelled.get(spelled)
-        if character is None:
-            number = len(self.spelled) + 1
-            character = self.spelled[spelled] = chr(number if number < 0xD800 else number + 0x800)
-        self[token] = character
-        return character
-
-
-def _numbered(texts: list[str], stemmer: bool) -> list[str]:
-    """Texts → one character per token. The corpus is cleaned as one text; a line break parts the texts."""
-    joined = "\n".join(text.replace("\n", " ") for text in texts).lower()
-    # One byte per character: what is not ASCII becomes "?" and, like all that is no letter or digit, a space.
-    lines = joined.encode("ascii", "replace").translate(_ALPHABET).split(b"\n")
-    numbers = _Numbers(_stem() if stemmer else _as_it_is)
-    return ["".join(map(numbers.__getitem__, line.split())) for line in lines]
-
-
 def _numbered_words(texts: Iterable[str]) -> list[str]:
-    numbers = _Numbers(_as_it_is)
-    return ["".join(map(numbers.__getitem__, words(text))) for text in texts]
-
-
-def _as_it_is(token: Any) -> Any:
-    return token
+    numbers: dict[str, int] = {}
+    codes = ([numbers.setdefault(word, len(numbers) + 1) for word in words(text)] for text in texts)
+    return ["".join(chr(code if code < 0xD800 else code + 0x800) for code in row) for row in codes]
 
 
 def _stem() -> Callable[[bytes], bytes]:
