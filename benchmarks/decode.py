@@ -58,7 +58,8 @@ def qwen() -> tuple[Any, Decoder]:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(Qwen2Config(**QWEN)).eval()
+    sizes: dict[str, Any] = QWEN
+    model = Qwen2ForCausalLM(Qwen2Config(**sizes)).eval()
     return model, HfDecoder(model.model, model.lm_head, max_positions=32768)
 
 

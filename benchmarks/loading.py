@@ -64,13 +64,20 @@ def child(given: dict[str, Any]) -> None:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before, started = _status("VmRSS"), time.perf_counter()
-    module = _usual(Path(given["folder"])) if usual else vesalius.load(given["folder"], **options).family.model
+    module = _usual(Path(given["folder"])) if usual else _model(given["folder"], options)
     seconds = time.perf_counter() - started
     weights = {id(p): p for p in module.parameters() if p.device.type != "meta"}
     kept = sum(p.numel() * p.element_size() for p in weights.values())
     print(json.dumps({
         "kept": kept, "peak": _status("VmHWM") - before, "after": _status("VmRSS") - before, "seconds": seconds,
     }))  # fmt: skip
+
+
+def _model(folder: str, options: dict[str, Any]) -> Any:
+    import vesalius
+
+    family: Any = vesalius.load(folder, **options).family
+    return family.model
 
 
 def _usual(folder: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vesalius.findings.dialects import read_medmo_boxes
+from vesalius.findings.dialects import read_named
 from vesalius.findings.mentions import mentions_of, named_where, without_mention
 
 
@@ -62,7 +62,7 @@ def test_other_numbers_name_no_picture(text: str) -> None:
     ],
 )
 def test_every_place_finds_its_mention(text: str, pictures: list[int | None]) -> None:
-    found = named_where(text, read_medmo_boxes)
+    found = named_where(text, lambda said: read_named(said, "medmo").named)
     assert [None if mention is None else mention.number for _, mention in found] == pictures
 
 

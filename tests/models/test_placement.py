@@ -15,7 +15,7 @@ import torch
 import vesalius
 from tests.models.sharded import TINY, copied, question, stored, tiny
 from vesalius import limits
-from vesalius.errors import LimitError, OptionError, UnsupportedError
+from vesalius.errors import CheckpointError, LimitError, OptionError, UnsupportedError
 from vesalius.models.placement import LanguageTower, Placement, _greedy
 
 TOWERS = {
@@ -129,7 +129,7 @@ def test_the_checkpoint_must_stay_while_parts_are_on_disk(tmp_path: Path) -> Non
     model = load(folder, device_map=on_disk("medmo"))
     batch = model.prepare(question("medmo"))
     shutil.rmtree(folder)
-    with pytest.raises(vesalius.errors.CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         model.logits(batch)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,16 +20,17 @@ CPU = torch.device("cpu")
 
 
 def load(family: str, **options: Any) -> Any:
-    return vesalius.load(str(tiny(family)), **({"device": "cpu", "dtype": "float32"} | options))
+    told: dict[str, Any] = {"device": "cpu", "dtype": "float32"} | options
+    return vesalius.load(str(tiny(family)), **told)
 
 
 def restored(layer: Any) -> torch.Tensor:
     """The weight a quantized layer stands for."""
-    import bitsandbytes
+    from bitsandbytes.functional import dequantize_4bit
 
     if layer.weight.dtype == torch.int8:
         return layer.weight.data.float() * layer.weight.SCB[:, None] / 127
-    return bitsandbytes.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+    return dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
 
 
 def step(weight: torch.Tensor, bits: str) -> torch.Tensor:
@@ -79,26 +80,25 @@ def test_quantized_layers_compute_in_half_precision(dtype: str, bits: Any) -> No
 @pytest.mark.parametrize("bits", ["8bit", "4bit"])
 @pytest.mark.parametrize("rows_columns", [(96, 128), (48, 64), (7, 192), (3000, 704)])
 def test_rows_in_portions_are_the_rows_at_once(bits: Any, rows_columns: tuple[int, int]) -> None:
-    import bitsandbytes
+    from bitsandbytes.functional import int8_vectorwise_quant, quantize_4bit
 
     torch.manual_seed(0)
     rows, columns = rows_columns
-    tower = nn.Sequential(nn.Linear(columns, rows, bias=False))
+    tower: Any = nn.Sequential(nn.Linear(columns, rows, bias=False))
     weight = tower[0].weight.detach().clone()
     assert quantize_linears([tower], bits, torch.float32) == 1
     layer: Any = tower[0]
-    layer.weight = with_weight(layer, weight, CPU)
+    layer.weight = held = cast("Any", with_weight(layer, weight, CPU))
     if bits == "8bit":
-        whole, scales, _ = bitsandbytes.functional.int8_vectorwise_quant(weight.half())
-        assert torch.equal(layer.weight.data, whole)
-        assert torch.equal(layer.weight.SCB, scales)
+        whole, scales, _ = int8_vectorwise_quant(weight.half())
+        assert torch.equal(held.data, whole)
+        assert torch.equal(held.SCB, scales)
     else:
-        whole, state = bitsandbytes.functional.quantize_4bit(
-            weight, blocksize=64, compress_statistics=False, quant_type="nf4"
-        )
-        assert torch.equal(layer.weight.data, whole)
-        assert torch.equal(layer.weight.quant_state.absmax, state.absmax)
-    taken = layer.weight.data.nbytes + (scales if bits == "8bit" else state.absmax).nbytes
+        whole, state = quantize_4bit(weight, blocksize=64, compress_statistics=False, quant_type="nf4")
+        assert torch.equal(held.data, whole)
+        assert torch.equal(held.quant_state.absmax, state.absmax)
+        scales = state.absmax
+    taken = held.data.nbytes + scales.nbytes
     assert abs(taken - quantized_bytes(weight, bits)) <= 8
     x = torch.randn(2, columns)
     assert (layer(x) - x @ weight.T).norm() / (x @ weight.T).norm() < (0.02 if bits == "8bit" else 0.15)

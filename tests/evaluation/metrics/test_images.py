@@ -116,7 +116,7 @@ def test_surface_distances_by_brute_force(a, b, tolerance):
         return
     apart = np.linalg.norm(surface(a)[:, None] - surface(b)[None], axis=2)
     there, back = apart.min(axis=1), apart.min(axis=0)
-    found = surface_scores(a, b, spacing, tolerance_mm=tolerance)
+    found = surface_scores(a, b, spacing.tolist(), tolerance_mm=tolerance)
     assert found.hd95_mm == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
     near = (there <= tolerance).sum() + (back <= tolerance).sum()
     assert found.nsd == pytest.approx(near / (len(there) + len(back)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,10 +119,10 @@ def test_the_published_figures():
         expected = PUBLISHED[sha256(file.read_bytes()).hexdigest()[:16]]
         scores = score_lines([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()])
         for task, figures in expected.items():
-            found = scores[task]
+            found: Any = scores[task]  # pyright: ignore[reportArgumentType] the table above names tasks as text
             counts = (found.count.mae, found.count.mse, found.count.exact) if found.count else ()
             rest = (found.point_mae, found.point_rmse, found.matching, found.box_iou)
-            values = [*counts, *(value for value in rest if value is not None)]
+            values: list[Any] = [*counts, *(value for value in rest if value is not None)]
             if task != "counting":
                 values.append(found.unusable)
             assert [round(value, 4) for value in values] == list(figures)
