@@ -41,14 +41,19 @@ def grey_bytes(plane: Field) -> NDArray[np.uint8]:
 
 def colour_bytes(planes: Field) -> NDArray[np.uint8]:
     """`[3, H, W]` in 0…1 → uint8 `[H, W, 3]`."""
-    return np.ascontiguousarray(grey_bytes(planes).transpose(1, 2, 0))
+    pixels = np.empty((*planes.shape[1:], 3), np.uint8)
+    for channel, plane in enumerate(planes):
+        pixels[..., channel] = grey_bytes(plane)
+    return pixels
 
 
 def tint(planes: Field, rows: slice, columns: slice, cover: Field, colour: tuple[float, float, float]) -> None:
     """Lay a colour over a window of `[3, H, W]` planes, in place, `cover` 0…1 of its shape."""
     for plane, value in zip(planes, colour, strict=True):
         part = plane[rows, columns]
-        part += cover * (np.float32(value) - part)
+        change = np.subtract(np.float32(value), part)
+        change *= cover
+        part += change
 
 
 def round_view(canvas: Canvas, x: float, y: float, radius: float, soft: float = 1.5) -> Field:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.phantoms.dice import Dice
-from vesalius.phantoms.shapes import Patch, circle_points, longest_diameter
+from vesalius.phantoms.shapes import Patch, circle_points, longest_diameters
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import LABELS, PlacedObject, Truth
 
@@ -213,23 +213,27 @@ class Canvas:
     ) -> Truth:
         """The finished phantom. With a `frame` sides are told from u: the middle tenth (±5 % of the body width,
         2 × `half_width`) is the midline, the picture's right is the patient's left."""
-        objects: list[PlacedObject] = []
-        for drawn in self._drawn:
-            placed = self._place(drawn, spacing_mm, frame, half_width)
-            if placed is not None:
-                objects.append(placed)
-        return Truth(pixels, modality, plane, region, spacing_mm, tuple(objects), seed)
+        # A part can be hidden altogether by what was drawn later.
+        shown = [drawn for drawn in self._drawn if int(np.count_nonzero(drawn.mask)) >= self.min_pixels]
+        sizes = longest_diameters([drawn.mask for drawn in shown])
+        objects = tuple(
+            self._place(drawn, size * spacing_mm, frame, half_width)
+            for drawn, size in zip(shown, sizes, strict=True)
+        )
+        return Truth(pixels, modality, plane, region, spacing_mm, objects, seed)
 
-    def _place(self, drawn: _Drawn, spacing_mm: float, frame: Frame | None, half_width: float) -> PlacedObject | None:
-        ys, xs = np.nonzero(drawn.mask)
-        if ys.size < self.min_pixels:
-            return None
+    def _place(self, drawn: _Drawn, size_mm: float, frame: Frame | None, half_width: float) -> PlacedObject:
+        by_row, by_column = drawn.mask.sum(1), drawn.mask.sum(0)
+        filled_rows, filled_columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
+        area = int(by_row.sum())
         top, left = drawn.rows.start, drawn.columns.start
-        x0, x1 = left + int(xs.min()), left + int(xs.max()) + 1
-        y0, y1 = top + int(ys[0]), top + int(ys[-1]) + 1  # nonzero goes row by row
-        mean_x, mean_y = int(xs.sum()) / xs.size, int(ys.sum()) / ys.size
+        x0, x1 = left + int(filled_columns[0]), left + int(filled_columns[-1]) + 1
+        y0, y1 = top + int(filled_rows[0]), top + int(filled_rows[-1]) + 1
+        mean_x = int((by_column * np.arange(by_column.size)).sum()) / area
+        mean_y = int((by_row * np.arange(by_row.size)).sum()) / area
         column, row = round(mean_x), round(mean_y)
         if not drawn.mask[row, column]:
+            ys, xs = np.nonzero(drawn.mask)
             nearest = int(np.argmin((xs - mean_x) ** 2 + (ys - mean_y) ** 2))
             column, row = int(xs[nearest]), int(ys[nearest])
         side = None
@@ -238,7 +242,6 @@ class Canvas:
             side = "midline" if abs(u) <= 0.1 * half_width else ("left" if u > 0 else "right")
         mask = np.zeros((self.height, self.width), np.bool_)
         mask[drawn.rows, drawn.columns] = drawn.mask
-        size_mm = longest_diameter(drawn.mask) * spacing_mm
         box = (float(x0), float(y0), float(x1), float(y1))
         point = (left + column + 0.5, top + row + 0.5)
         return PlacedObject(drawn.label, mask, box, point, side, size_mm, drawn.identity)

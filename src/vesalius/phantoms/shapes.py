@@ -6,6 +6,7 @@ follow. Only + − × ÷ and square roots are used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.textures import cut
 
-__all__ = ["Patch", "blob", "circle_points", "cover", "dense", "ellipse", "longest_diameter", "strokes", "walk", "wave"]
+__all__ = ["Patch", "blob", "circle_points", "cover", "dense", "ellipse", "longest_diameter",
+"longest_diameters", "strokes", "walk", "wave"]
 
 Field = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -125,18 +127,27 @@ def blob(
     dx = (np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - x))[None, :]
     dy = (np.arange(y0, y1, dtype=np.float32) + np.float32(0.5 - y))[:, None]
     c, s = circle_points(turn)
-    a = (dx * np.float32(c) + dy * np.float32(s)) * np.float32(1.0 / rx)
-    b = (dy * np.float32(c) - dx * np.float32(s)) * np.float32(1.0 / ry)
-    a2, b2 = a * a, b * b
-    distance = np.sqrt(a2 + b2) if power == 2 else np.sqrt(np.sqrt(a2 * a2 + b2 * b2))
+    a = dx * np.float32(c) + dy * np.float32(s)
+    a *= np.float32(1.0 / rx)
+    b = dy * np.float32(c) - dx * np.float32(s)
+    b *= np.float32(1.0 / ry)
+    distance, b2 = a * a, b * b
+    if power == 4:
+        distance *= distance
+        b2 *= b2
+    distance += b2
+    np.sqrt(distance, out=distance)
+    if power == 4:
+        np.sqrt(distance, out=distance)
     if rough:
         # The noise is anchored at the centre, so a shape cut by the border keeps its outline.
         size = int(2 * reach) + 4
         noise = cut("lattice", Dice(texture), size, size, cell or 0.7 * (rx + ry))
         top, left = y0 - int(y - reach), x0 - int(x - reach)
         bend = np.float32(rough) * noise[top : top + y1 - y0, left : left + x1 - x0]
-        distance = distance + bend * np.minimum(distance, np.float32(1.0))
-    depth = np.float32(1.0) - distance
+        bend *= np.minimum(distance, np.float32(1.0))
+        distance += bend
+    depth = np.subtract(np.float32(1.0), distance, out=distance)
     soft = cover(depth, min(rx, ry) / max(edge, 0.25))
     return Patch(
         slice(y0, y1), slice(x0, x1), depth, soft, soft >= np.float32(0.5), a, b, 3.14159 * rx * ry * (1 - rough * 0.5)
@@ -144,6 +155,9 @@ def blob(
 
 
 _FERET = np.array([circle_points(k / 64.0) for k in range(32)], dtype=np.float64)
+_FAR = (_FERET[:, 0] >= 0).astype(np.intp)
+"""The end of a row (0: first pixel, 1: last) that reaches further along each direction, by the sign of its cosine."""
+_NEAR = 1 - _FAR
 
 
 def longest_diameter(mask: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> float:
@@ -152,19 +166,47 @@ def longest_diameter(mask: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> f
     The largest distance between pixel centres along any of 32 directions, plus one pixel along that direction for the
     two half pixels outside them (so a single pixel measures 1); 0 for an empty mask.
     """
-    rows = np.flatnonzero(mask.any(1))
-    if rows.size == 0:
-        return 0.0
-    lines = mask[rows]
-    first = lines.argmax(1)
-    last = mask.shape[1] - 1 - lines[:, ::-1].argmax(1)
+    return longest_diameters((mask,), spacing)[0]
+
+
+def longest_diameters(masks: Sequence[Mask], spacing: tuple[float, float] = (1.0, 1.0)) -> list[float]:
+    """`longest_diameter` of several masks, measured together (for small ones the calls cost more than the sums)."""
+    sizes = [0.0] * len(masks)
+    which: list[int] = []
+    starts: list[int] = []
+    rows: list[NDArray[np.intp]] = []
+    firsts: list[NDArray[np.intp]] = []
+    lasts: list[NDArray[np.intp]] = []
+    total = 0
+    for index, mask in enumerate(masks):
+        filled = np.flatnonzero(mask.any(1))
+        if filled.size == 0:
+            continue
+        lines = mask if filled.size == len(mask) else mask[filled]
+        which.append(index)
+        starts.append(total)
+        rows.append(filled)
+        firsts.append(lines.argmax(1))
+        lasts.append(mask.shape[1] - 1 - lines[:, ::-1].argmax(1))
+        total += filled.size
+    if not which:
+        return sizes
+    ends = np.empty((total, 2), np.float64)
+    np.concatenate(firsts, out=ends[:, 0])
+    np.concatenate(lasts, out=ends[:, 1])
     across, down = _FERET[:, 0] * spacing[0], _FERET[:, 1] * spacing[1]
-    lifted = rows[None, :] * down[:, None]
-    # A row reaches furthest along a direction at one end and least at the other, by the sign of its cosine.
-    left = first[None, :] * across[:, None] + lifted
-    right = last[None, :] * across[:, None] + lifted
-    reach = np.where(across >= 0, right.max(1) - left.min(1), left.max(1) - right.min(1))
-    return float((reach + np.sqrt(across * across + down * down)).max())
+    lifted = np.concatenate(rows)[:, None] * down
+    far = ends.take(_FAR, 1)
+    far *= across
+    far += lifted
+    near = ends.take(_NEAR, 1)
+    near *= across
+    near += lifted
+    reach = np.maximum.reduceat(far, starts) - np.minimum.reduceat(near, starts)
+    reach += np.sqrt(across * across + down * down)
+    for index, longest in zip(which, reach.max(1).tolist(), strict=True):
+        sizes[index] = longest
+    return sizes
 
 
 def walk(
