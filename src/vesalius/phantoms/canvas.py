@@ -18,6 +18,7 @@ __all__ = ["Canvas", "Frame", "Part", "Plan"]
 
 Plane = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]
 
 _MIN_PIXELS_224 = 12
 """Smallest visible mask of a finding on a picture of 224 pixels."""
@@ -69,7 +70,7 @@ class Plan:
 class Part:
     """A window of a frame: `at` (rows, columns) of the picture, and its `u`, `v` there."""
 
-    at: tuple[slice, slice]
+    at: Window
     u: Plane
     v: Plane
 
@@ -122,6 +123,30 @@ class Frame:
         columns = slice(min(width, max(0, int(x - reach_x))), max(0, min(width, int(x + reach_x) + 1)))
         return Part((rows, columns), self.u[rows, columns], self.v[rows, columns])
 
+    def reach_u(self) -> float:
+        """No place of the picture has a larger |u|."""
+        height, width = self.u.shape
+        far_x, far_y = max(abs(self.x), abs(width - self.x)), max(abs(self.y), abs(height - self.y))
+        return (far_x * abs(self.cos) + far_y * abs(self.sin)) / self.scale + self._margin
+
+    def strip(self, u: float, ru: float) -> Part:
+        """The window of all rows that holds every place with |its u − `u`| ≤ `ru`."""
+        height, width = self.u.shape
+        tilt = abs(self.sin) * max(abs(self.y), abs(height - self.y))
+        reach = (self.scale * (ru + self._margin) + tilt) / self.cos + 3.0
+        middle = self.x + u * self.scale / self.cos
+        columns = slice(min(width, max(0, int(middle - reach))), max(0, min(width, int(middle + reach) + 1)))
+        return Part((slice(0, height), columns), self.u[:, columns], self.v[:, columns])
+
+    def band(self, v: float, rv: float) -> Part:
+        """The window of all columns that holds every place with |its v − `v`| ≤ `rv`."""
+        height, width = self.u.shape
+        tilt = abs(self.sin) * max(abs(self.x), abs(width - self.x))
+        reach = (self.scale * self.stretch * (rv + self._margin) + tilt) / self.cos + 3.0
+        middle = self.y + v * self.scale * self.stretch / self.cos
+        rows = slice(min(height, max(0, int(middle - reach))), max(0, min(height, int(middle + reach) + 1)))
+        return Part((rows, slice(0, width)), self.u[rows], self.v[rows])
+
     def across(self, x: float, y: float) -> float:
         """u of a pixel place (without the warp)."""
         return ((x - self.x) * self.cos + (y - self.y) * self.sin) / self.scale
@@ -160,16 +185,34 @@ class Canvas:
         """A fresh `[H, W]` float32 plane."""
         return np.full((self.height, self.width), value, np.float32)
 
-    def note_anatomy(self, label: str, mask: Mask, identity: int = 0, sided: bool = True) -> None:
-        """Record an organ by its full mask, if enough of it shows."""
+    def whole(self, at: Window, mask: Mask) -> Mask:
+        """The `[H, W]` mask that is `mask` in its window and False elsewhere."""
+        full = np.zeros((self.height, self.width), np.bool_)
+        full[at] = mask
+        return full
+
+    def note_anatomy(
+        self, label: str, mask: Mask, identity: int = 0, sided: bool = True, at: Window | None = None
+    ) -> None:
+        """Record an organ by its mask, if enough of it shows. The mask is of the whole picture or of its window `at`."""
         rows = np.flatnonzero(mask.any(1))
         if rows.size < 4:
             return
         columns = np.flatnonzero(mask.any(0))
-        window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        if int(np.count_nonzero(mask[window])) < 8 * self.min_pixels:
+        shown = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        if int(np.count_nonzero(shown)) < 8 * self.min_pixels:
             return
-        self._drawn.append(_Drawn(label, mask[window].copy(), window[0], window[1], sided, identity))
+        top, left = (at[0].start, at[1].start) if at is not None else (0, 0)
+        self._drawn.append(
+            _Drawn(
+                label,
+                shown.copy(),
+                slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+                slice(left + int(columns[0]), left + int(columns[-1]) + 1),
+                sided,
+                identity,
+            )
+        )
 
     def admits(self, patch: Patch, host: Mask | None = None, inside: float = 0.9, gap: bool = False) -> bool:
         """Whether a finding of this shape may be drawn: large enough, in its host, hardly over another one."""

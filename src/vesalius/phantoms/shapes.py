@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.textures import cut
 
-__all__ = ["Patch", "blob", "circle_points", "cover", "dense", "ellipse", "longest_diameter",
+__all__ = ["Patch", "blob", "circle_points", "clipped", "cover", "dense", "ellipse", "longest_diameter",
 "longest_diameters", "strokes", "walk", "wave"]
 
 Field = NDArray[np.floating[Any]]
@@ -54,7 +54,8 @@ def circle_points(turn: float) -> tuple[float, float]:
 
 def wave(phase: Field) -> Field:
     """A sine-like wave of `phase` in turns: two parabolas, −1…1, zero at whole and half turns."""
-    t = phase - np.floor(phase)
+    t = np.floor(phase)
+    np.subtract(phase, t, out=t)
     t *= np.float32(2.0)
     t -= np.float32(1.0)
     bow = np.abs(t)
@@ -70,6 +71,11 @@ def cover(depth: Field, per_pixel: float) -> Field:
     soft += np.float32(0.5)
     np.maximum(soft, np.float32(0.0), out=soft)
     return np.minimum(soft, np.float32(1.0), out=soft)
+
+
+def clipped(field: Field, low: float = 0.0, high: float = 1.0) -> Field:
+    """`field` itself, limited to low … high in place."""
+    return np.clip(field, low, high, out=field)
 
 
 def ellipse(u: Field, v: Field, cu: float, cv: float, ru: float, rv: float, turn: float = 0.0, power: int = 2) -> Field:
