@@ -14,7 +14,7 @@ from vesalius.phantoms.shapes import Patch, circle_points, longest_diameters
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import LABELS, PlacedObject, Truth
 
-__all__ = ["Canvas", "Frame", "Part", "Plan"]
+__all__ = ["Canvas", "Frame", "Part", "Plan", "Window", "around"]
 
 Plane = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -73,6 +73,15 @@ class Part:
     at: Window
     u: Plane
     v: Plane
+
+
+def around(*windows: Window) -> Window:
+    """The smallest window that holds all of these."""
+    rows, columns = [w[0] for w in windows], [w[1] for w in windows]
+    return (
+        slice(min(r.start for r in rows), max(r.stop for r in rows)),
+        slice(min(c.start for c in columns), max(c.stop for c in columns)),
+    )
 
 
 class Frame:
