@@ -228,16 +228,25 @@ def walk(
     per step (radians, nearly), `pull` `[N]` a steady turn."""
     count = len(starts)
     rolls = np.array([[dice.unit() for _ in range(count)] for _ in range(1 + steps // 6)]) * 2.0 - 1.0
-    path = np.empty((steps, count, 2))
-    heading = headings.astype(np.float64)
-    steady = np.zeros(count) if pull is None else pull
-    across, down = heading[:, 0], heading[:, 1]
+    angles = rolls * bend
+    if pull is not None:
+        angles += pull
+    turns = np.stack([-angles, angles], 1)
+    # Small arrays: what counts is the number of calls, so across and down go together, without temporaries.
+    path = np.empty((steps, 2, count))
+    heading = np.ascontiguousarray(headings.T, np.float64)
+    change, length = np.empty_like(heading), np.empty(count)
+    turned = heading[::-1]
     for step in range(steps):
-        path[step, :, 0], path[step, :, 1] = across, down
-        angle = rolls[step // 6] * bend + steady
-        across, down = across - down * angle, down + across * angle
-        length = 1.0 / np.sqrt(across * across + down * down)
-        across, down = across * length, down * length
+        path[step] = heading
+        np.multiply(turned, turns[step // 6], out=change)
+        np.add(heading, change, out=heading)
+        np.multiply(heading, heading, out=change)
+        np.add(change[0], change[1], out=length)
+        np.sqrt(length, out=length)
+        np.divide(1.0, length, out=length)
+        np.multiply(heading, length, out=heading)
+    path = np.ascontiguousarray(path.transpose(0, 2, 1))
     # So far the headings; the places are their running sum.
     path *= stride
     path[1:] = np.cumsum(path[:-1], 0)
@@ -260,14 +269,17 @@ def strokes(extent: tuple[int, int], points: NDArray[np.float64], radii: NDArray
         return out.reshape(height, width)
     reach = int(radii.max() + 1.0)
     offsets = np.arange(-reach, reach + 1)
-    column = np.floor(points[:, 0]).astype(np.int64)
-    row = np.floor(points[:, 1]).astype(np.int64)
+    column, row = np.floor(points.T).astype(np.int64)
     near = (column >= reach) & (column < width - reach) & (row >= reach) & (row < height - reach)
     points, radii, column, row = points[near], radii[near], column[near], row[near]
     dx = offsets[None, :] + (column + 0.5 - points[:, 0])[:, None]
     dy = offsets[None, :] + (row + 0.5 - points[:, 1])[:, None]
-    distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
-    weight = np.clip(radii[:, None, None] + 0.5 - distance, 0.0, 1.0).astype(np.float32)
-    where = (row[:, None] + offsets)[:, :, None] * width + (column[:, None] + offsets)[:, None, :]
-    np.maximum.at(out, where.ravel(), weight.ravel())
+    weight = (dy * dy)[:, :, None] + (dx * dx)[:, None, :]
+    np.sqrt(weight, out=weight)
+    np.subtract((radii + 0.5)[:, None, None], weight, out=weight)
+    weight = weight.reshape(len(weight), -1)
+    where = (row * width + column)[:, None] + (offsets[:, None] * width + offsets).ravel()
+    touched = weight > 0.0
+    weight = np.minimum(weight[touched], 1.0).astype(np.float32)
+    np.maximum.at(out, where[touched], weight)
     return out.reshape(height, width)
