@@ -203,7 +203,7 @@ class Canvas:
     def note_anatomy(
         self, label: str, mask: Mask, identity: int = 0, sided: bool = True, at: Window | None = None
     ) -> None:
-        """Record an organ by its mask, if enough of it shows. The mask is of the whole picture or of its window `at`."""
+        """Record an organ by its mask (of the whole picture or of its window `at`), if enough of it shows."""
         rows = np.flatnonzero(mask.any(1))
         if rows.size < 4:
             return
@@ -269,8 +269,7 @@ class Canvas:
         shown = [drawn for drawn in self._drawn if int(np.count_nonzero(drawn.mask)) >= self.min_pixels]
         sizes = longest_diameters([drawn.mask for drawn in shown])
         objects = tuple(
-            self._place(drawn, size * spacing_mm, frame, half_width)
-            for drawn, size in zip(shown, sizes, strict=True)
+            self._place(drawn, size * spacing_mm, frame, half_width) for drawn, size in zip(shown, sizes, strict=True)
         )
         return Truth(pixels, modality, plane, region, spacing_mm, objects, seed)
 

@@ -114,7 +114,9 @@ def chest_frontal(plan: Plan) -> Truth:
         middle = sign * dice.between(0.4, 0.46)
         part = frame.part(middle, (top + base) / 2 + 0.1, 0.5, (base - top) / 2 + 0.4)
         pu, pv = part.u, part.v
-        shape = ellipse(pu, pv, middle, (top + base + 0.25) / 2, dice.between(0.33, 0.4), (base + 0.25 - top) / 2 + 0.05)
+        shape = ellipse(
+            pu, pv, middle, (top + base + 0.25) / 2, dice.between(0.33, 0.4), (base + 0.25 - top) / 2 + 0.05
+        )
         flat = base - (0.07 if sign < 0 else 0.0) * dice.unit()
         across = pu - np.float32(middle - sign * 0.08)
         dome = np.float32(dice.between(0.9, 1.6)) * across

@@ -16,8 +16,20 @@ from numpy.typing import NDArray
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.textures import cut
 
-__all__ = ["Patch", "blob", "circle_points", "clipped", "cover", "dense", "ellipse", "longest_diameter",
-"longest_diameters", "strokes", "walk", "wave"]
+__all__ = [
+    "Patch",
+    "blob",
+    "circle_points",
+    "clipped",
+    "cover",
+    "dense",
+    "ellipse",
+    "longest_diameter",
+    "longest_diameters",
+    "strokes",
+    "walk",
+    "wave",
+]
 
 Field = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
