@@ -6,12 +6,13 @@ Every reader takes its caps from `current()`; a caller who must read something l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["Limits", "current", "using"]
+__all__ = ["Limits", "current", "usable_cores", "using"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ _CURRENT: ContextVar[Limits] = ContextVar("vesalius_limits", default=Limits())  
 def current() -> Limits:
     """The caps in force in this context."""
     return _CURRENT.get()
+
+
+def usable_cores() -> int:
+    """Cores this process may use; containers and taskset give fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
