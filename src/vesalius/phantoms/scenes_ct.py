@@ -1,4 +1,4 @@
-"""CT slices in Hounsfield units, windowed: chest, abdomen and head, axial, and coronal or sagittal variants."""
+"""CT slices of chest and abdomen in Hounsfield units, windowed, and what every CT scene is laid down with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ from vesalius.phantoms.shapes import Patch, clipped, cover, ellipse, wave
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import Truth
 
-__all__ = ["abdomen_axial", "chest_axial", "chest_coronal", "head_axial", "head_sagittal", "windowed"]
+__all__ = [
+    "abdomen_axial",
+    "chest_axial",
+    "chest_coronal",
+    "ct_window",
+    "frame_at",
+    "lay",
+    "lay_patch",
+    "soft_line",
+    "spine_axial",
+    "spot",
+    "windowed",
+]
 
 Field = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -56,12 +68,14 @@ def windowed(plan: Plan, canvas: Canvas, hounsfield: Field, window: tuple[float,
     return hounsfield
 
 
-def _window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+def ct_window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    """(centre, width) in HU: one of `kinds`, a little off."""
     centre, width = dice.pick(kinds)
     return centre + 0.06 * width * dice.between(-1, 1), width * dice.between(0.85, 1.2)
 
 
-def _at(frame: Frame) -> tuple[int, int]:
+def frame_at(frame: Frame) -> tuple[int, int]:
+    """(row, column) of a body frame's origin, where textures are anchored."""
     return round(frame.y), round(frame.x)
 
 
@@ -77,13 +91,13 @@ def torso(
     body = ellipse(u, v, 0, 0, 1.0, half, power=4) if boxy else ellipse(u, v, 0, 0, 1.04, half * 1.02)
     plane = canvas.blank(-1000.0)
     view = plane[part.at]
-    at = _at(frame)
+    at = frame_at(frame)
     px = half * frame.scale
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)[part.at]
     tissue = np.float32(12.0) * cloud
     tissue += np.float32(-105.0)
     lay(view, cover(body, px), tissue)
-    lay(view, _line(body - np.float32(0.012), 0.014, px), 20.0)
+    lay(view, soft_line(body - np.float32(0.012), 0.014, px), 20.0)
     wall = body
     wall -= np.float32(fat)
     np.multiply(np.float32(10.0), cloud, out=tissue)
@@ -97,17 +111,17 @@ def torso(
     lay(view, between, -80.0)
     if thorax:
         shell = cavity + np.float32(0.025)
-        ribs = _line(shell, 0.03, px)
+        ribs = soft_line(shell, 0.03, px)
         where = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[part.at] - np.float32(0.1)
         where *= np.float32(6.0)
         ribs *= clipped(where)
-        hollow = _line(shell, 0.012, px)
+        hollow = soft_line(shell, 0.012, px)
         hollow *= np.float32(300.0)
         lay(view, ribs, np.subtract(np.float32(520.0), hollow, out=hollow))
     return plane, part, cavity, px
 
 
-def _line(distance: Field, half_width: float, per_pixel: float) -> Field:
+def soft_line(distance: Field, half_width: float, per_pixel: float) -> Field:
     """Soft cover of a line: 1 within `half_width` of where `distance` is 0."""
     soft = np.abs(distance)
     np.subtract(np.float32(half_width), soft, out=soft)
@@ -157,13 +171,13 @@ def _table(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, half: float) 
     bow = part.u * part.u
     bow *= np.float32(curve)
     depth += bow
-    line = _line(depth, dice.between(0.012, 0.03), frame.scale)
+    line = soft_line(depth, dice.between(0.012, 0.03), frame.scale)
     outside = view < -700
     line *= outside
     lay(view, line, dice.between(-500.0, 100.0))
     if dice.chance(0.6):
         depth -= np.float32(0.13)
-        second = _line(depth, 0.015, frame.scale)
+        second = soft_line(depth, 0.015, frame.scale)
         second *= outside
         lay(view, second, dice.between(-700.0, 0.0))
 
@@ -175,7 +189,7 @@ def chest_axial(plan: Plan) -> Truth:
     half = dice.between(0.62, 0.8)
     frame = body_frame(plan, canvas, 0.45, 0.018, (0.97, 1.03))
     plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.03, 0.16), True)
-    at = _at(frame)
+    at = frame_at(frame)
     level = dice.unit()  # 0: aortic arch, 1: heart
     clumps = cut("lattice", dice, canvas.height, canvas.width, 10 * canvas.unit, at)[body.at] * np.float32(2.0)
     clumps -= np.float32(0.3)
@@ -266,7 +280,7 @@ def chest_axial(plan: Plan) -> Truth:
         canvas.note_anatomy("lung", lung, 100 + index)
     mm = plan.choice.between(330, 430) / (2 * frame.scale)
     _lung_findings(plan, canvas, frame, plane, lungs, softs, half, mm)
-    window = _window(plan.pose, ((-600, 1500), (-500, 1600), (40, 400), (40, 400), (-600, 1300), (50, 350)))
+    window = ct_window(plan.pose, ((-600, 1500), (-500, 1600), (40, 400), (40, 400), (-600, 1300), (50, 350)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35) * (1.0 if window[1] < 800 else 1.5))
     return canvas.truth(grey_bytes(shown), "ct", "axial", "chest", mm, plan.seed, frame)
 
@@ -334,7 +348,7 @@ def chest_coronal(plan: Plan) -> Truth:
     canvas = Canvas(plan.size)
     dice = plan.anatomy
     frame = body_frame(plan, canvas, 0.42, 0.015, (1.0, 1.2))
-    u, v, at = frame.u, frame.v, _at(frame)
+    u, v, at = frame.u, frame.v, frame_at(frame)
     body = np.maximum(ellipse(u, v, 0, 0.35, 0.98, 1.5, power=4), ellipse(u, v, 0, -1.1, 0.22, 0.5, power=4))
     plane = canvas.blank(-1000.0)
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
@@ -385,7 +399,7 @@ def chest_coronal(plan: Plan) -> Truth:
         canvas.note_anatomy("lung", lung, 100 + index)
     mm = plan.choice.between(330, 430) / (2 * frame.scale)
     _lung_findings(plan, canvas, frame, plane, lungs, softs, 0.9, mm)
-    window = _window(plan.pose, ((-600, 1500), (40, 400), (-500, 1400)))
+    window = ct_window(plan.pose, ((-600, 1500), (40, 400), (-500, 1400)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35))
     return canvas.truth(grey_bytes(shown), "ct", "coronal", "chest", mm, plan.seed, frame)
 
@@ -397,7 +411,7 @@ def abdomen_axial(plan: Plan) -> Truth:
     half = dice.between(0.64, 0.82)
     frame = body_frame(plan, canvas, 0.45, 0.02, (0.97, 1.03))
     plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.04, 0.2), False)
-    u, v, at = body.u, body.v, _at(frame)
+    u, v, at = body.u, body.v, frame_at(frame)
     whole_cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
     view, cloud = plane[body.at], whole_cloud[body.at]
     lay(view, cover(cavity, depth_px), -95.0 + 12.0 * cloud)
@@ -464,7 +478,7 @@ def abdomen_axial(plan: Plan) -> Truth:
         canvas.note_anatomy("kidney", kidney, 105 + index)
     mm = plan.choice.between(300, 420) / (2 * frame.scale)
     _organ_findings(plan, canvas, frame, plane, liver_mask, kidneys, half, liver_hu, kidney_hu)
-    window = _window(plan.pose, ((40, 400), (50, 350), (60, 250), (40, 450)))
+    window = ct_window(plan.pose, ((40, 400), (50, 350), (60, 250), (40, 450)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(4, 16))
     return canvas.truth(grey_bytes(shown), "ct", "axial", "abdomen", mm, plan.seed, frame)
 
@@ -499,136 +513,3 @@ def _organ_findings(
         if patch is not None:
             lay_patch(plane, patch, plan.findings[identity].between(450.0, 1100.0))
             canvas.note("stone", patch, identity)
-
-
-def _brain_window(plan: Plan) -> tuple[float, float]:
-    return _window(plan.pose, ((40, 80), (35, 90), (50, 130), (75, 215)))
-
-
-def head_axial(plan: Plan) -> Truth:
-    """An axial head slice: skull, brain, ventricles, bright haemorrhages."""
-    canvas = Canvas(plan.size)
-    dice = plan.anatomy
-    frame = body_frame(plan, canvas, 0.36, 0.015, (1.12, 1.28))
-    at = _at(frame)
-    skull = dice.between(0.05, 0.11)
-    part = frame.part(0.0, 0.0, 1.0, 1.0)  # nothing is drawn outside the head
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)[part.at]
-    plane = canvas.blank(-1000.0)
-    view = plane[part.at]
-    head = ellipse(part.u, part.v, 0, 0, 1, 1)
-    lay(view, cover(head, frame.scale), 20.0 + 30.0 * cloud)
-    outer = head
-    outer -= np.float32(dice.between(0.03, 0.07))
-    lay(view, cover(outer, frame.scale), 1000.0 - 250.0 * cloud)
-    inner = outer
-    inner -= np.float32(skull)
-    lay(view, cover(inner, frame.scale), 8.0)
-    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[part.at]
-    cortex = inner - np.float32(0.02)
-    lay(view, cover(cortex, frame.scale), _brain_matter(inner, folds, cloud, dice.between(0.85, 0.95), 0.22))
-    for sign in (-1.0, 1.0):
-        spot(plane, frame, (sign * 0.27, 0.05), (0.13, 0.22), 36.0, sign * 0.05)
-    strip = frame.strip(0.0, 0.02)
-    falx = _line(strip.u, 0.012, frame.scale)
-    falx *= (np.abs(strip.v) > 0.35) & canvas.whole(part.at, inner > 0)[strip.at]
-    lay(plane[strip.at], falx, 55.0)
-    middle = frame.part(0.02, 0.02, 0.62, 0.68)
-    ventricle = np.full_like(middle.u, -1.0) if dice.chance(0.2) else ventricles_axial(middle, dice)
-    lay(plane[middle.at], cover(ventricle, 0.1 * frame.scale), 6.0)
-    canvas.note_anatomy("brain", cortex > 0, 107, at=part.at)
-    canvas.note_anatomy("ventricle", ventricle > 0, 108, at=middle.at)
-    _bleeds(plan, canvas, frame, plane, canvas.whole(part.at, inner > 0.02), canvas.whole(part.at, cortex > 0.03))
-    mm = plan.choice.between(135, 165) / (2 * frame.scale)
-    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
-    return canvas.truth(grey_bytes(shown), "ct", "axial", "head", mm, plan.seed, frame)
-
-
-def _brain_matter(inner: Field, folds: Field, cloud: Field, crest: float, reach: float) -> Field:
-    """HU of grey and white matter below depth `inner`, darker in sulci: folds above `crest`, less deep than `reach`."""
-    sulci = folds - np.float32(crest)
-    sulci *= np.float32(14.0)
-    clipped(sulci)
-    near = np.float32(reach) - inner
-    near *= np.float32(12.0)
-    sulci *= clipped(near)
-    sulci *= np.float32(22.0)
-    grey = np.float32(0.05) * cloud
-    grey += np.float32(0.16)
-    grey -= inner
-    grey *= np.float32(14.0)
-    clipped(grey)
-    grey *= np.float32(9.0)
-    grey += np.float32(27.0)
-    grey -= sulci
-    return grey
-
-
-def ventricles_axial(part: Part, dice: Dice) -> Field:
-    """Depth of paired lateral ventricles and the third ventricle between them, in a window that holds them."""
-    side, v = np.abs(part.u), part.v
-    size = dice.between(0.7, 1.5)
-    depth = ellipse(side, v, 0.1 + 0.03 * size, -0.22, 0.06 * size, 0.2, -0.05)
-    np.maximum(depth, ellipse(side, v, 0.15 + 0.05 * size, 0.3, 0.065 * size, 0.22, 0.06), out=depth)
-    if dice.chance(0.5):
-        third = ellipse(side, v, 0.08 + 0.03 * size, 0.03, 0.05 * size, 0.25)
-    else:
-        third = ellipse(side, v, 0.0, 0.05, 0.025 * size, 0.14)
-    return np.maximum(depth, third, out=depth)
-
-
-def _bleeds(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, inside: Mask, brain: Mask) -> None:
-    for identity in range(plan.choice.count(0.45, 3)):
-        patch = seek(plan, canvas, frame, identity, brain, (-0.8, 0.8, -0.8, 0.8), (4, 19), rough=0.18, cell=0.7,
-                     edge=2.0, elongation=2.0)  # fmt: skip
-        if patch is not None:
-            dice = plan.findings[identity]
-            swelling = np.clip(1.0 + (patch.depth - 0.0) * 3.0, 0, 1)
-            part = plane[patch.rows, patch.columns]
-            part -= swelling * np.float32(dice.between(0, 10)) * inside[patch.rows, patch.columns]
-            lay_patch(plane, patch, np.float32(dice.between(66, 85)) + 3.0 * cut("lattice", dice, *part.shape, key=4))
-            canvas.note("haemorrhage", patch, identity)
-
-
-def head_sagittal(plan: Plan) -> Truth:
-    """A sagittal (no sides) or coronal head slice."""
-    canvas = Canvas(plan.size)
-    dice = plan.anatomy
-    coronal = dice.chance(0.5)
-    frame = body_frame(plan, canvas, 0.36, 0.02, (1.0, 1.12) if coronal else (0.85, 0.95))
-    u, v, at = frame.u, frame.v, _at(frame)
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    head = np.maximum(
-        ellipse(u, v, 0, -0.1, 1, 0.95), ellipse(u, v, -0.25 if not coronal else 0, 0.7, 0.6, 0.9, power=4)
-    )
-    plane = canvas.blank(-1000.0)
-    lay(plane, cover(head, frame.scale), 25.0 + 30.0 * cloud)
-    vault = ellipse(u, v, 0, -0.12, 0.93, 0.86)
-    lay(plane, cover(vault, frame.scale), 1000.0 - 250.0 * cloud)
-    inner = vault - np.float32(dice.between(0.06, 0.1))
-    face = ellipse(u, v, -0.55 if not coronal else 0, 0.85, 0.3, 0.3)
-    lay(
-        plane,
-        np.clip(cut("ridges", dice, canvas.height, canvas.width, 16, at) * 4 - 2.6, 0, 1)
-        * (face > -0.5)
-        * (vault < 0)
-        * (head > 0.05),
-        600.0,
-    )
-    lay(plane, cover(ellipse(u, v, -0.5 if not coronal else 0, 0.75, 0.13, 0.16), 10.0), -900.0)
-    lay(plane, cover(inner, frame.scale), 8.0)
-    cortex = inner - np.float32(0.02)
-    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    lay(plane, cover(cortex, frame.scale), _brain_matter(inner, folds, cloud, 0.88, 0.3))
-    if coronal:
-        ventricle = ellipse(np.abs(u), v, 0.14, -0.12, 0.07, 0.17, 0.08)
-    else:
-        ventricle = np.minimum(ellipse(u, v, 0.05, -0.1, 0.42, 0.2), -ellipse(u, v, 0.05, 0.0, 0.36, 0.17))
-    lay(plane, cover(ventricle, 8.0), 6.0)
-    canvas.note_anatomy("brain", cortex > 0, 107, sided=coronal)
-    canvas.note_anatomy("ventricle", ventricle > 0, 108, sided=coronal)
-    _bleeds(plan, canvas, frame, plane, inner > 0.02, cortex > 0.03)
-    mm = plan.choice.between(135, 165) / (2 * frame.scale)
-    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
-    plane_name = "coronal" if coronal else "sagittal"
-    return canvas.truth(grey_bytes(shown), "ct", plane_name, "head", mm, plan.seed, frame if coronal else None)

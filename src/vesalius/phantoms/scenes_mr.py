@@ -12,7 +12,8 @@ from vesalius.phantoms.acquisition import add_noise, grey_bytes
 from vesalius.phantoms.canvas import Canvas, Frame, Part, Plan
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.placing import seek
-from vesalius.phantoms.scenes_ct import lay, lay_patch, spine_axial, spot, ventricles_axial
+from vesalius.phantoms.scenes_ct import lay, lay_patch, spine_axial, spot
+from vesalius.phantoms.scenes_ct_head import ventricles_axial
 from vesalius.phantoms.scenes_xray import body_frame
 from vesalius.phantoms.shapes import clipped, cover, ellipse
 from vesalius.phantoms.textures import cut
