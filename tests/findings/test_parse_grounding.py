@@ -57,6 +57,7 @@ REPAIRED = [
     ("parens", "（10，20），（30，40）", [box(None, 10, 20, 30, 40)], None, "repaired", ["chars"]),
     ("qwen-json", "The lesion lies at [12, 14, 50, 60].", [box(None, 12, 14, 50, 60)], None, "repaired", ["prose"]),
     ("qwen-json", CUT, [box("a", 1, 2, 30, 40)], None, "truncated", ["truncated"]),
+    ("qwen-json", CUT + " \n", [box("a", 1, 2, 30, 40)], None, "truncated", ["truncated"]),
     ("qwen-json", '[{"bbox_2d":[1,2,30,40],"label":"a"}]', [box("a", 1, 2, 30, 40)], None, "repaired", ["fence"]),
     ("qwen-json", "```\n[{'bbox_2d':[1,2,30,40],'label':'a'},]\n```", [box("a", 1, 2, 30, 40)], None, "repaired", ["fence", "json_syntax"]),
     ("qwen-json", '```json\n[{bbox: [1,2,30,40] label: big mass}]\n```', [box("big mass", 1, 2, 30, 40)], None, "repaired", ["json_syntax", "key_alias"]),

@@ -116,11 +116,12 @@ def parse_grounding(
         return Grounding([], None, "truncated", errors=["a thought is not closed"], dialect=name)
     if not shown.strip():
         return Grounding([], None, "empty", dialect=name)
-    marked = shown if strict else without_marks(shown)
+    # White space behind the last number says nothing: a text that ends there is as cut off as one without it.
+    marked = shown if strict else without_marks(shown.rstrip())
     if name == "seg":
         return _with_masks(marked, read_seg_tokens(marked), frame, masks, finish_reason)
     reading = read_named(marked, name, strict=strict, expect=expect)
-    if marked != shown:
+    if marked.rstrip() != shown.rstrip():
         reading.repairs.add("chars")
     reading.is_closed = reading.is_closed and not too_long
     reading.errors += too_long
