@@ -45,7 +45,9 @@ def ask(
 
     with _progress("reading"):
         studies = [read(source) for source in sources]
-    place = _fetched(model)
+    from vesalius.cli.fetched import fetched
+
+    place = fetched(model)
     with _progress("loading the model"):
         from vesalius.inference.model import load
 
@@ -73,25 +75,6 @@ def ask(
         print(line)
     for warning in answer.trace["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-
-
-def _fetched(model: str) -> str:
-    """The folder a hub id was fetched to, with its own bar; any other name as it is."""
-    import warnings
-
-    from vesalius.models.hub import located
-
-    def known(folder: Path) -> None:
-        from vesalius.models.registry import recognise
-
-        recognise(folder)
-
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always", UserWarning)
-        place = located(model, accept=known)
-    for one in raised:
-        print(f"warning: {one.message}", file=sys.stderr)
-    return place
 
 
 def finding_lines(answer: Answer) -> list[str]:

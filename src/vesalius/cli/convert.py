@@ -19,7 +19,7 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "M
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Checkpoint folder, published or clean.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Checkpoint folder, published or clean, or hub id.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="New folder.")],
     to: Annotated[
         str,
@@ -37,12 +37,14 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a checkpoint as one clean folder (config.json, safetensors, tokenizer), or back as it was published."""
+    from vesalius.cli.fetched import fetched
     from vesalius.models.convert import convert as converted
 
     size = read_size(max_shard_size)
+    folder = Path(source) if from_pickle else Path(fetched(source))  # pickles are never fetched
     with _progress() as on_progress:
         made = converted(
-            source,
+            folder,
             destination,
             to=to,
             dtype=dtype,
