@@ -25,6 +25,9 @@ from vesalius.errors import (
 )
 
 if TYPE_CHECKING:
+    from vesalius.findings.encode import encode
+    from vesalius.findings.parse import parse_grounding
+    from vesalius.findings.parse_answer import parse_answer
     from vesalius.inference.model import load
     from vesalius.study.deidentify import deidentify
     from vesalius.study.items import Clip, Document, Picture, Slide, Study, Table, Volume
@@ -51,13 +54,19 @@ __all__ = [
     "WeightsMissingError",
     "__version__",
     "deidentify",
+    "encode",
     "load",
+    "parse_answer",
+    "parse_grounding",
     "read",
 ]
 
 _HOMES = {
     "deidentify": "vesalius.study.deidentify",
+    "encode": "vesalius.findings.encode",
     "load": "vesalius.inference.model",
+    "parse_answer": "vesalius.findings.parse_answer",
+    "parse_grounding": "vesalius.findings.parse",
     "read": "vesalius.study.read",
     **dict.fromkeys(("Clip", "Document", "Picture", "Slide", "Study", "Table", "Volume"), "vesalius.study.items"),
 }

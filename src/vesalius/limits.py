@@ -6,12 +6,13 @@ Every reader takes its caps from `current()`; a caller who must read something l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["Limits", "current", "using"]
+__all__ = ["Limits", "current", "usable_cores", "using"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,12 @@ class Limits:
     max_sequence_depth: int = 64
     max_table_cells: int = 2_000_000
     max_text_chars: int = 2_000_000
+    max_answer_chars: int = 65_536
+    """How much of a model's answer (thoughts apart) is searched for places and choices."""
     max_media: int = 64
     """Pictures, volumes and clips in one conversation."""
+    max_model_bytes: int | None = None
+    """Memory the weights of a model may take on one device; None: whatever is free there."""
 
 
 _CURRENT: ContextVar[Limits] = ContextVar("vesalius_limits", default=Limits())  # noqa: B039 (frozen)
@@ -43,6 +48,11 @@ _CURRENT: ContextVar[Limits] = ContextVar("vesalius_limits", default=Limits())  
 def current() -> Limits:
     """The caps in force in this context."""
     return _CURRENT.get()
+
+
+def usable_cores() -> int:
+    """Cores this process may use; containers and taskset give fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

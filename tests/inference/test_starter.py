@@ -144,7 +144,7 @@ def test_two_pictures_are_compared(starter: Model):
         (lambda m: m.ask(None, " "), InputError, "empty"),
         (lambda m: m.ask(None, "x", max_new_tokens=0), OptionError, "max_new_tokens"),
         (lambda m: m.ask(None, "x", temperature=-1), OptionError, "temperature"),
-        (lambda m: m.ask([{"role": "user", "content": [{"type": "smell", "smell": 1}]}]), OptionError, "smell"),
+        (lambda m: m.ask([{"role": "user", "content": [{"type": "smell", "smell": 1}]}]), InputError, "smell"),
         (lambda m: m.ask([{"role": "assistant", "content": "hello"}]), InputError, "user"),
     ],
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
+
+import vesalius
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,3 +79,21 @@ def cases_of(family: str) -> list[Any]:
     folder = next((one for one in folders if one.is_dir()), folders[-1])
     found = sorted(folder.glob("*/cases/*.json"))
     return [pytest.param(Case(p.parent.parent, p.stem), id=f"{p.parent.parent.name}-{p.stem}") for p in found]
+
+
+@cache
+def loaded(checkpoint: Path, quirks: Any = "published") -> Any:
+    """A checkpoint on the CPU in float32, loaded once."""
+    return vesalius.load(str(checkpoint), device="cpu", dtype="float32", quirks=quirks)
+
+
+def largest(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference of two tensors of one shape."""
+    assert ours.shape == theirs.shape
+    return float((ours.double() - theirs.double()).abs().max()) if theirs.numel() else 0.0
+
+
+def user(*parts: Any) -> list[dict[str, Any]]:
+    """A conversation of one message; strings are text parts."""
+    made = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+    return [{"role": "user", "content": made}]

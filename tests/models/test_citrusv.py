@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, largest, loaded
 from vesalius.errors import CheckpointError, InputError, OptionError
+from vesalius.findings.dialects.seg_tokens import names_of_tokens
 from vesalius.findings.findings import Box, Mask
 from vesalius.models.citrusv.citrusv import CitrusQuirks
 from vesalius.models.citrusv.masks import full_size, sam_picture
 from vesalius.models.citrusv.module import ResidualProjector, build_citrus
 from vesalius.models.citrusv.names import OurTensors, to_published
-from vesalius.models.citrusv.said import labels_of
 from vesalius.models.citrusv.settings import SAM2_BY_FILE, SegSettings
-from vesalius.vision.patches import fit_picture, resized
+from vesalius.vision.patches import fit_picture
+from vesalius.vision.resize import resized
 
 CASES = cases_of("citrusv")
 TRAINED = [case for case in CASES if case.values[0].name.startswith("train")]
@@ -32,11 +34,6 @@ SPOKEN = [case for case in CASES if case.values[0].name.startswith("generate")]
 GIVEN = [case for case in CASES if case not in SPOKEN]
 FOLDER = ROOT / "tests" / "fixtures" / "citrusv"
 PICTURE = str(FOLDER / "inputs" / "img0.png")
-
-
-@cache
-def loaded(checkpoint: Path) -> Any:
-    return vesalius.load(str(checkpoint), device="cpu", dtype="float32")
 
 
 @pytest.fixture
@@ -49,11 +46,6 @@ def options_of(case: Case) -> dict[str, Any]:
     if "masks" in options:
         options["masks"] = [str(case.checkpoint.parent / mask) for mask in options["masks"]]
     return options
-
-
-def largest(ours: Tensor, theirs: Tensor) -> float:
-    assert ours.shape == theirs.shape
-    return float((ours.double() - theirs.double()).abs().max()) if theirs.numel() else 0.0
 
 
 def talk(question: str, answer: str | None = None, picture: Any = PICTURE) -> list[dict[str, Any]]:
@@ -194,7 +186,7 @@ def test_seg_typed_in_a_question_counts_unless_quirks_are_off(citrus: Any) -> No
     assert len(plain.trace(plain.prepare(asked))["seg_positions"]) == 0
     said = talk("Where?", "It is [SEG].")
     assert len(plain.trace(plain.prepare(said))["seg_positions"]) == 1
-    assert not any(vars(CitrusQuirks.off()).values())
+    assert not any(vars(CitrusQuirks.chosen("off")).values())
 
 
 def test_a_control_token_in_text_stays_text(citrus: Any) -> None:
@@ -210,6 +202,95 @@ def test_no_seg_is_no_mask_and_no_answer_is_forced(citrus: Any) -> None:
     batch = citrus.prepare(talk("What organ is shown?"))
     assert citrus.family.findings(batch, "A heart.") == []
     assert batch.told["num_seg"] == 0
+
+
+SAID = "Please help segment the left lung in this scan."
+
+
+def with_passes(monkeypatch: pytest.MonkeyPatch, family: Any) -> dict[str, list[int]]:
+    """How often SAM2's encoder and mask decoder run, and for how many prompts."""
+    passes: dict[str, list[int]] = {"features": [], "decode": []}
+    features, decode = family.whole.features, family.whole.decode
+
+    def counted_features(picture: Tensor) -> Any:
+        passes["features"].append(len(picture))
+        return features(picture)
+
+    def counted_decode(seen: Any, prompts: Tensor) -> Any:
+        passes["decode"].append(len(prompts))
+        return decode(seen, prompts)
+
+    monkeypatch.setattr(family.whole, "features", counted_features)
+    monkeypatch.setattr(family.whole, "decode", counted_decode)
+    return passes
+
+
+def test_every_seg_of_an_answer_is_drawn_in_one_pass_at_full_size(citrus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = with_passes(monkeypatch, citrus.family)
+    picture = np.asarray(Image.open(PICTURE).convert("RGB").resize((333, 217)))
+    answer = citrus.ask(talk(f"Show [SEG], [SEG] and [SEG]. {SAID}", picture=picture), max_new_tokens=30)
+    masks = [finding for finding in answer.findings if isinstance(finding, Mask)]
+    said = answer.trace["new_tokens"].count(citrus.family.settings.seg_id)
+    assert len(masks) == answer.trace["num_seg"] >= 3
+    assert len(masks) in (3 + said, 2 + said)  # a [SEG] that is the very last token was never read
+    assert passes == {"features": [1], "decode": [len(masks)]}
+    assert {mask.mask.shape for mask in masks} == {(217, 333)}
+    assert [mask.group for mask in masks] == list(range(1, len(masks) + 1))
+    for mask, logits in zip(masks, answer.trace["low_res_masks"], strict=True):
+        assert np.array_equal(mask.mask, full_size(logits, 333, 217, nearest=False))
+
+
+def test_the_published_stretch_can_be_had(citrus: Any) -> None:
+    answer = citrus.ask(talk("Show [SEG]."), max_new_tokens=1, mask_resize="nearest_256")
+    (mask,) = (finding for finding in answer.findings if isinstance(finding, Mask))
+    assert np.array_equal(mask.mask, full_size(answer.trace["low_res_masks"][0], 140, 100, nearest=True))
+
+
+def test_an_empty_mask_is_told_from_no_mask(citrus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = citrus.family.whole.decode
+    emptied = lambda seen, prompts: replace(decode(seen, prompts), masks=torch.full((len(prompts), 32, 32), -5.0))  # noqa: E731
+    monkeypatch.setattr(citrus.family.whole, "decode", emptied)
+    empty = citrus.ask(talk("Show [SEG]."), max_new_tokens=1)
+    (mask,) = (finding for finding in empty.findings if isinstance(finding, Mask))
+    assert not mask.mask.any()
+    assert (empty.trace["num_seg"], len(empty.trace["seg_masks_rle"])) == (1, 1)
+    monkeypatch.setattr(type(citrus.family), "keep", lambda *_: False)
+    none = citrus.ask(talk("What is it?"), max_new_tokens=1)
+    assert not any(isinstance(finding, Mask) for finding in none.findings)
+    assert none.trace["num_seg"] == 0
+    assert "seg_masks_rle" not in none.trace
+
+
+def test_slices_of_a_volume_are_drawn_each_on_its_own_picture(citrus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = with_passes(monkeypatch, citrus.family)
+    values = np.random.default_rng(0).integers(0, 200, (60, 44, 9)).astype(np.int16)
+    study = vesalius.read(values, affine=np.diag([0.8, 0.8, 5.0, 1.0]))
+    volume = {"type": "volume", "volume": study, "num_slices": 4, "axis": "axial"}
+    asked = [{"role": "user", "content": [volume, {"type": "text", "text": "Mask the [SEG] and the [SEG]"}]}]
+    answer = citrus.ask(asked, max_new_tokens=1)
+    masks = [finding for finding in answer.findings if isinstance(finding, Mask)]
+    assert passes == {"features": [1] * 4, "decode": [2] * 4}
+    assert [(mask.where.slice_index, mask.group) for mask in masks] == [(k, g) for k in (0, 3, 5, 8) for g in (1, 2)]
+    assert {mask.mask.shape for mask in masks} == {(44, 60)}
+    assert masks[0].area_mm2 == pytest.approx(float(masks[0].mask.sum()) * 0.64)
+
+
+def test_hidden_colours_show_only_as_published(citrus: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "clear.png")
+    Image.fromarray(np.full((100, 140, 4), (200, 100, 50, 0), np.uint8)).save(path)
+    plain = loaded(FOLDER / "citrusv_tiny", "off")
+    shown = [model.prepare(talk("?", picture=path)).sights[0].original[0, 0].tolist() for model in (citrus, plain)]
+    assert shown == [[200, 100, 50], [0, 0, 0]]
+
+
+def test_a_report_is_thought_and_answered(citrus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = '<bbox>{"Part":"left_lung","bbox":[56,42,112,84]}</bbox>'
+    said = f"<think> Step 1: {box} </think> <answer> FINDINGS: clear. IMPRESSION: normal. </answer>"
+    monkeypatch.setattr(type(citrus.family), "say", lambda *_, **__: iter([(said, "stop")]))
+    answer = citrus.ask(talk("Report."))
+    assert answer.thinking.startswith("Step 1")
+    assert answer.text == "FINDINGS: clear. IMPRESSION: normal."
+    assert [finding.label for finding in answer.findings if isinstance(finding, Box)] == ["left lung"]
 
 
 def test_a_batch_draws_as_one_by_one(citrus: Any) -> None:
@@ -263,8 +344,8 @@ def test_boxes_of_every_form_come_back_in_original_pixels(citrus: Any) -> None:
 
 
 def test_labels_are_what_the_sentence_says() -> None:
-    assert labels_of("Sure. The heart is [SEG] and the liver is [SEG].", 2) == ["heart", "liver"]
-    assert labels_of("Sure, it is [SEG].", 1) == ["segment"]
+    assert names_of_tokens("Sure. The heart is [SEG] and the liver is [SEG].", 2) == ["heart", "liver"]
+    assert names_of_tokens("Sure, it is [SEG].", 1) == ["segment"]
 
 
 def test_thinking_is_kept_apart(citrus: Any) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, loaded, user
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
-from vesalius.models.hulumed import QUIRKS, HuluMed, HuluMedQuirks
+from vesalius.models.hulumed import HuluMed, HuluMedQuirks
 from vesalius.models.parts.token_stream import Sampling, stream_tokens
 from vesalius.phantoms.volumes import draw_volume
 
@@ -25,23 +26,10 @@ FIXTURES = ROOT / "tests" / "fixtures" / "hulumed"
 PICTURE = str(FIXTURES / "inputs" / "colour_145x100.png")
 VIDEO = str(FIXTURES / "inputs" / "video_5x98x140.npy")
 VOLUME = str(FIXTURES / "inputs" / "volume_44x60x10.nii.gz")
-_LOADED: dict[tuple[Path, str], Any] = {}
-
-
-def loaded(checkpoint: Path, quirks: Any = "published") -> Any:
-    key = checkpoint, str(quirks)
-    if key not in _LOADED:
-        _LOADED[key] = vesalius.load(str(checkpoint), device="cpu", dtype="float32", quirks=quirks)
-    return _LOADED[key]
 
 
 def family(quirks: Any = "published") -> HuluMed:
     return loaded(FIXTURES / "qwen2_hf", quirks).family
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    made = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
-    return [{"role": "user", "content": made}]
 
 
 def image(source: Any = PICTURE) -> dict[str, Any]:
@@ -222,9 +210,9 @@ def test_a_tokenizer_in_its_old_files_gives_the_same_ids(tmp_path: Path) -> None
 
 
 def test_every_quirk_has_its_line_and_its_switch() -> None:
-    assert set(QUIRKS) == set(HuluMedQuirks.__dataclass_fields__)
-    assert not any(vars(HuluMedQuirks.of("off")).values())
-    assert all(vars(HuluMedQuirks.of("published")).values())
+    assert all(len(does) > 20 for does in HuluMedQuirks.explained().values())
+    assert not any(vars(HuluMedQuirks.chosen("off")).values())
+    assert all(vars(HuluMedQuirks.chosen("published")).values())
 
 
 def grids(quirks: Any, conversation: Any, **options: Any) -> list[list[int]]:
@@ -250,6 +238,13 @@ def test_pictures_beside_a_video_are_pooled_only_as_published() -> None:
     assert loaded(FIXTURES / "qwen2_hf").prepare(asked)["merge_sizes"].tolist() == [2, 2]
     assert loaded(FIXTURES / "qwen2_hf", "off").prepare(asked)["merge_sizes"].tolist() == [1, 2]
     assert loaded(FIXTURES / "qwen2_original").prepare(asked)["merge_sizes"].tolist() == [1, 2]
+
+
+def test_sizes_of_a_mixed_call_have_a_minimum_only_without_the_quirk() -> None:
+    asked = user(image(np.zeros((30, 30, 3), np.uint8)), video(), "?")
+    assert grids("published", asked, layout="original")[0] == [1, 2, 2]
+    high, wide = grids("off", asked, layout="original")[0][1:]
+    assert high * wide >= 16
 
 
 def test_slices_repeat_and_a_constant_slice_wraps_only_as_published() -> None:
@@ -286,6 +281,114 @@ def test_slices_say_which_canonical_slice_they_are() -> None:
     assert [place.slice_index for place in batch.places[0]] == [43, 22, 0]
 
 
+def saved(path: Path, picture: Any, **how: Any) -> str:
+    picture.save(path, **how)
+    return str(path)
+
+
+def means(quirks: Any, source: Any) -> list[float]:
+    """Mean of each channel, 0…255."""
+    pixels = loaded(FIXTURES / "qwen2_hf", quirks).prepare(user(image(source), "?"))["pixel_values"]
+    return ((pixels.view(-1, 3, 196).mean((0, 2)) * 0.5 + 0.5) * 255).tolist()
+
+
+def test_pictures_are_opened_by_pillow_only_as_published(tmp_path: Path) -> None:
+    clear = Image.fromarray(np.full((60, 90, 4), (200, 100, 50, 0), np.uint8))
+    for source in (saved(tmp_path / "clear.png", clear), clear):
+        assert means("published", source) == pytest.approx([200, 100, 50], abs=0.1)  # hidden colours show
+        assert means("off", source) == pytest.approx([0, 0, 0], abs=0.1)
+    deep = np.tile(np.linspace(0, 4000, 90).astype(np.uint16), (60, 1))
+    path = saved(tmp_path / "deep.png", Image.fromarray(deep))
+    assert means("published", path)[0] > 230  # everything above 255 is white
+    assert means("off", path)[0] == pytest.approx(127, abs=6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = np.zeros((56, 112, 3), np.uint8)
+    turned[:, :56] = 255
+    path = saved(tmp_path / "turned.jpg", Image.fromarray(turned), exif=exif, quality=95)
+    asked = user(image(path), "?")
+    # As stored 4 x 8 patches, exchanged by Pillow's size; upright 8 x 4.
+    assert grids("published", asked, min_tokens=1) == [[1, 8, 4]]
+    first = [
+        loaded(FIXTURES / "qwen2_hf", q).prepare(asked, min_tokens=1)["pixel_values"] for q in ("published", "off")
+    ]
+    assert first[0].shape == first[1].shape
+    assert grids("off", asked, min_tokens=1) == [[1, 8, 4]]
+    assert float((first[0] - first[1]).abs().mean()) > 0.5  # left half white against top half white
+
+
+def test_an_answer_that_repeats_itself_ends_only_with_quirks_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vesalius.models.parts.token_stream._choose", lambda logits, *_: [5] * len(logits))
+    for quirks, finish in (("published", "length"), ("off", "repetition")):
+        model = loaded(FIXTURES / "qwen2_hf", quirks)
+        assert model.ask(user("Why?"), max_new_tokens=40).usage.finish == finish
+        assert model.ask_batch([user("Why?")], max_new_tokens=40)[0].usage.finish == finish
+
+
+# Streams, times and frames
+
+
+def test_a_stream_of_pictures_with_times_has_its_own_tokens() -> None:
+    stream = [
+        {"role": "stream", "content": [{**image(), "timestamp": 0.05}, {**image(), "timestamp": 3.25}]},
+        *user("What changed?"),
+    ]
+    pictures = "Time 0.1s: <image>\nTime 3.2s: <image>\n"
+    rest = "<|im_start|>user\nWhat changed?<|im_end|>\n<|im_start|>assistant\n"
+    model = loaded(FIXTURES / "qwen2_hf")
+    assert model.prepare(stream).prompts[0] == f"<|stream_start|>stream\n{pictures}<|stream_end|>{rest}"
+    older = model.prepare(stream, layout="original").prompts[0]
+    assert older == f"<|stream_start|>stream\n{pictures}<|stream_end|>\n{rest}"
+    assert torch.isfinite(model.logits(model.prepare(stream))).all()
+
+
+def frames_of(folder: Path, count: int = 7) -> list[str]:
+    folder.mkdir()
+    shades = [Image.fromarray(np.full((40, 70, 3), 30 * k, np.uint8)) for k in range(count)]
+    return [saved(folder / f"frame_{k}.png", shade) for k, shade in enumerate(shades)]
+
+
+def test_a_list_of_pictures_is_a_clip_whose_frames_are_all_taken(tmp_path: Path) -> None:
+    files = frames_of(tmp_path / "frames")
+    model = loaded(FIXTURES / "qwen2_hf")
+    listed = {"type": "video", "video": files, "timestamps": [0, 1, 2, 4, 8, 16, 32]}
+    batch = model.prepare(user(listed, "?"))
+    assert batch["grid_sizes"].tolist()[0][0] == 7
+    assert "Time 32.0s:<image>\n" in batch.prompts[0]
+    stacked = np.stack([np.asarray(Image.open(file)) for file in files])
+    array = model.prepare(user({"type": "video", "video": stacked}, "?"))
+    assert torch.equal(batch["pixel_values"], array["pixel_values"])
+    images = model.prepare(user({"type": "video", "video": [Image.open(file) for file in files]}, "?"))
+    assert torch.equal(images["pixel_values"], array["pixel_values"])
+    with pytest.raises(InputError, match="2 timestamps and 7 frames"):
+        model.prepare(user({**listed, "timestamps": [0, 1]}, "?"))
+    odd = saved(tmp_path / "odd.png", Image.fromarray(np.zeros((41, 70, 3), np.uint8)))
+    with pytest.raises(InputError, match="differ in size"):
+        model.prepare(user({"type": "video", "video": [*files, odd]}, "?"))
+
+
+def test_a_folder_of_pictures_is_read_at_each_readers_own_rate(tmp_path: Path) -> None:
+    frames_of(tmp_path / "frames")
+    clip = user({"type": "video", "video": str(tmp_path / "frames")}, "?")
+    model = loaded(FIXTURES / "qwen2_hf")
+    batch = model.prepare(clip)  # 3 frames a second, the last of each second
+    assert [place.frame for place in batch.places[0]] == [2, 5]
+    assert "Time 1.0s:<image>" in batch.prompts[0]
+    older = model.prepare(clip, layout="original")  # 1 frame a second: all of them
+    assert [place.frame for place in older.places[0]] == list(range(7))
+    rows, columns = older["grid_sizes"][0, 1:].tolist()
+    assert rows > columns  # opened by Pillow, so height and width are exchanged
+    off = loaded(FIXTURES / "qwen2_hf", "off").prepare(clip, layout="original")
+    assert off["grid_sizes"][0, 1:].tolist() == [columns, rows]
+
+
+def test_what_is_generated_is_told_as_ids() -> None:
+    model = loaded(FIXTURES / "qwen2_hf")
+    batch = model.prepare(user(image(), "Describe."))
+    ids = model.generate(batch, max_new_tokens=6)
+    assert ids.tolist() == [model.ask(user(image(), "Describe."), max_new_tokens=6).trace["new_tokens"]]
+
+
 # Token reduction
 
 
@@ -306,11 +409,24 @@ def test_reduction_strategies_of_one_video() -> None:
     assert fixed[1] < fixed[0]
 
 
-@pytest.mark.parametrize(("modality", "region"), [("ct", "chest"), ("ct", "abdomen"), ("mr", "head")])
-def test_saving_tokens_never_loses_a_lesion(modality: str, region: str) -> None:
+SMALL, WHOLE = (96, 96, 24), (160, 160, 48)
+
+
+@pytest.mark.parametrize(
+    ("modality", "region", "shape", "seeds"),
+    [
+        ("ct", "chest", SMALL, (300, 301, 302, 303)),
+        ("ct", "abdomen", SMALL, (300, 301, 302, 303)),
+        ("mr", "head", SMALL, (300, 301, 302, 303)),
+        ("mr", "head", WHOLE, (300, 302)),  # textured all over: spots are everywhere
+    ],
+)
+def test_saving_tokens_never_loses_a_lesion(
+    modality: str, region: str, shape: tuple[int, int, int], seeds: tuple[int, ...]
+) -> None:
     shares: list[float] = []
-    for seed in range(300, 304):
-        truth = draw_volume(seed, modality, (96, 96, 24), region=region)
+    for seed in seeds:
+        truth = draw_volume(seed, modality, shape, region=region)
         study = vesalius.read(truth.values, affine=truth.affine_ras, modality=modality.upper())
         batch = loaded(FIXTURES / "qwen2_hf").prepare(
             user({"type": "volume", "volume": study}, "?"), reduction_rule="vesalius"
@@ -321,7 +437,7 @@ def test_saving_tokens_never_loses_a_lesion(modality: str, region: str) -> None:
         assert kept[0].all()
         for number, size_mm in enumerate(truth.instance_sizes_mm, 1):
             x, y, z = np.nonzero(truth.instances == number)  # rows run along x as published
-            assert size_mm < 6 or kept[z, x * rows // 96, y * columns // 96].any(), (seed, number)
+            assert size_mm < 6 or kept[z, x * rows // shape[0], y * columns // shape[1]].any(), (seed, number)
     assert np.mean(shares) <= 0.35
 
 

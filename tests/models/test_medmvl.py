@@ -328,6 +328,23 @@ def test_off_pads_labels_with_what_is_not_learned() -> None:
     assert torch.equal(published["spliced_labels"], ours["spliced_labels"])
 
 
+def test_off_ends_an_answer_that_only_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vesalius.models.parts.token_stream._choose", lambda logits, *_: [5] * len(logits))
+    for quirks, finish in (("published", "length"), ("off", "repetition")):
+        loaded = model("siglip_mlp_qwen2", quirks)
+        assert loaded.ask(asked("Why?"), max_new_tokens=40).usage.finish == finish
+        assert loaded.ask_batch([asked("Why?")], max_new_tokens=40)[0].usage.finish == finish
+
+
+def test_a_batch_generates_what_its_rows_say() -> None:
+    loaded = model("siglip_mlp_qwen2")
+    several = [asked(image(), "What is it?"), asked("Hi")]
+    ids = loaded.generate(loaded.prepare(several), max_new_tokens=5).tolist()
+    for row, conversation in zip(ids, several, strict=True):
+        said = loaded.ask(conversation, max_new_tokens=5).trace["new_tokens"]
+        assert row[: len(said)] == said
+
+
 # What is refused
 
 

@@ -122,6 +122,24 @@ PUBLISHED = {
             "connector_image3d.connector.0.weight": (3072, 768),
         },
     ),
+    "Phi-3 with slices": (
+        {
+            "lvlm_llm_type": "phi3",
+            "lvlm_llm_name_or_path": "microsoft/Phi-3-mini-128k-instruct",
+            "lvlm_encoder_image_type": "siglip",
+            "lvlm_encoder_image_name_or_path": "google/siglip-base-patch16-256-multilingual",
+            "lvlm_encoder_image_select_layer": -1,
+            "lvlm_encoder_image_select_feature": "cls_patch",
+            "lvlm_connector_image_type": "attn_pooling",
+            "lvlm_connector_image_name": "mlp2x_gelu",
+        },
+        {"connector_image.query": torch.zeros(256, 768), "llm.lm_head.weight": torch.zeros(32064, 3072)},
+        {
+            "llm.model.layers.31.self_attn.qkv_proj.weight": (9216, 3072),
+            "llm.model.layers.31.mlp.gate_up_proj.weight": (16384, 3072),
+            "llm.lm_head.weight": (32064, 3072),
+        },
+    ),
 }
 
 
@@ -137,14 +155,73 @@ def test_a_published_model_has_its_full_size_without_files_of_others(name: str, 
     assert network.dtype == torch.bfloat16
 
 
-def test_building_leaves_the_initialisers_as_they_were() -> None:
-    from torch.nn import init
+def test_phi_3_turns_by_its_long_rope_factors(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED["Phi-3 with slices"][0]))
+    llm = load_config(tmp_path).llm
+    factors = llm["rope_scaling"]
+    assert [len(factors[name]) for name in ("short_factor", "long_factor")] == [48, 48]
+    assert factors["short_factor"] == sorted(factors["short_factor"])
+    assert factors["long_factor"] == sorted(factors["long_factor"])
+    from transformers import Phi3Config
+    from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
-    before = init.normal_
-    with building():
-        assert init.normal_ is not before
-        assert torch.nn.Linear(2, 2).weight.shape == (2, 2)
-    assert init.normal_ is before
+    sizes: dict[str, Any] = {name: value for name, value in llm.items() if name != "model_type"}
+    rotary: Any = Phi3RotaryEmbedding(Phi3Config(**sizes))
+    plain = 10000.0 ** (-torch.arange(0, 96, 2, dtype=torch.float32) / 96)
+    torch.testing.assert_close(rotary.inv_freq, plain / torch.tensor(factors["short_factor"]))
+    # sqrt(1 + ln(131072 / 4096) / ln(4096)), by which cosines and sines are enlarged.
+    assert rotary.attention_scaling == pytest.approx(1.1902380714238083)
+
+
+def without_connector(checkpoint: str, folder: Path, prefix: str, name: str = "connector.safetensors") -> Path:
+    """The checkpoint with its connector in a file of its own, named in the config."""
+    folder = copied(checkpoint, folder)
+    tensors = load_file(folder / "model.safetensors")
+    own = {key: value for key, value in tensors.items() if key.startswith("connector_image.")}
+    with_tensors(folder, lambda t: [t.pop(key) for key in own])
+    save_file({key.replace("connector_image.", prefix): value for key, value in own.items()}, folder / name)
+    edit(folder / "config.json", lambda c: c.update(lvlm_connector_image_path=f"/somebody/{name}"))
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["", "connector_image.", "module.connector_image."])
+def test_a_connector_may_lie_in_a_file_of_its_own(prefix: str, tmp_path: Path) -> None:
+    checkpoint = "siglip_slices_attnpool_qwen2"
+    whole = loaded(FIXTURES / checkpoint).model.state_dict()
+    apart = loaded(without_connector(checkpoint, tmp_path / "c", prefix)).model.state_dict()
+    assert whole.keys() == apart.keys()
+    assert all(torch.equal(whole[name], apart[name]) for name in whole)  # the queries and the attention, too
+
+
+def test_what_a_connectors_file_lacks_is_named(tmp_path: Path) -> None:
+    folder = without_connector("siglip_slices_attnpool_qwen2", tmp_path / "c", "")
+    file = folder / "connector.safetensors"
+    tensors = load_file(file)
+    save_file({k: v for k, v in tensors.items() if k != "attn.in_proj_bias"}, file)
+    with pytest.raises(CheckpointError, match=r"missing tensors \(connector_image.attn.in_proj_bias\)"):
+        loaded(folder)
+    save_file({**tensors, "scale": torch.ones(1)}, file)
+    with pytest.raises(CheckpointError, match="'scale' of the connector's file"):
+        loaded(folder)
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(CheckpointError, match="cut off"):
+        loaded(folder)
+    file.rename(folder / "connector.bin")
+    edit(folder / "config.json", lambda c: c.update(lvlm_connector_image_path="connector.bin"))
+    with pytest.raises(CheckpointError, match="pickle"):
+        loaded(folder)
+
+
+def test_building_takes_no_memory_for_weights_and_leaves_torch_as_it_was() -> None:
+    before = torch.nn.Module.register_parameter, torch.get_default_dtype()
+    with building(torch.bfloat16):
+        layer = torch.nn.Linear(1 << 20, 1 << 20)
+        norm = torch.nn.BatchNorm1d(2)
+    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.bfloat16)
+    assert norm.running_var is not None
+    assert norm.running_var.tolist() == [1, 1]
+    assert (torch.nn.Module.register_parameter, torch.get_default_dtype()) == before
+    assert torch.nn.Linear(2, 2).weight.device.type == "cpu"
 
 
 # Tensors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import vesalius
-from tests.models.parity import ROOT, Case, cases_of
+from tests.models.parity import ROOT, Case, cases_of, largest, loaded, user
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, VesaliusError, WeightsMissingError
 from vesalius.models.qwen_vl.qwen_vl import QwenVlQuirks
 
@@ -29,11 +27,6 @@ PICTURE = str(FOLDER / "inputs" / "img0.png")
 VIDEO = str(FOLDER / "inputs" / "video0.npy")
 
 
-@cache
-def loaded(checkpoint: Path) -> Any:
-    return vesalius.load(str(checkpoint), device="cpu", dtype="float32")
-
-
 @pytest.fixture
 def qwen3() -> Any:
     return loaded(FOLDER / "qwen3vl_tiny")
@@ -42,16 +35,6 @@ def qwen3() -> Any:
 @pytest.fixture
 def qwen25() -> Any:
     return loaded(FOLDER / "qwen25vl_tiny")
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    made = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
-    return [{"role": "user", "content": made}]
-
-
-def largest(ours: Tensor, theirs: Tensor) -> float:
-    assert ours.shape == theirs.shape
-    return float((ours.double() - theirs.double()).abs().max()) if theirs.numel() else 0.0
 
 
 # --- parity -----------------------------------------------------------------------------------------------------------
@@ -193,11 +176,49 @@ def test_an_answer_that_repeats_itself_ends_only_with_quirks_off(qwen3: Any, mon
         assert model.ask(None, "Why?", max_new_tokens=40).usage.finish == finish
 
 
+def test_hidden_colours_and_deep_greys_show_only_as_published(qwen3: Any, tmp_path: Path) -> None:
+    clear, deep = str(tmp_path / "clear.png"), str(tmp_path / "deep.png")
+    Image.fromarray(np.full((64, 96, 4), (200, 100, 50, 0), np.uint8)).save(clear)
+    Image.fromarray(np.tile(np.linspace(0, 4000, 96).astype(np.uint16), (64, 1))).save(deep)
+    plain = loaded(FOLDER / "qwen3vl_tiny", "off")
+    shown = [
+        [model.prepare(user({"type": "image", "image": path}, "?")).sights[0].original for path in (clear, deep)]
+        for model in (qwen3, plain)
+    ]
+    assert shown[0][0][0, 0].tolist() == [200, 100, 50]
+    assert shown[1][0][0, 0].tolist() == [0, 0, 0]
+    assert shown[0][1].mean() > 230 > 140 > shown[1][1].mean()
+    assert qwen3.ask(clear, "?", max_new_tokens=1).trace["processed_sizes_wh"] == [[96, 64]]
+    asked = qwen3.family.prepare(qwen3._spoken(clear, "?")[0])
+    assert np.array_equal(asked.sights[0].original, shown[0][0])  # the short way sees what the long way sees
+
+
+def test_times_of_pictures_are_for_models_that_are_told_them(qwen3: Any) -> None:
+    answer = qwen3.ask(user({"type": "image", "image": PICTURE, "timestamp": 2.0}, "?"), max_new_tokens=1)
+    assert any("not told the times of pictures" in warning for warning in answer.trace["warnings"])
+
+
+def test_a_list_of_pictures_is_a_clip(qwen3: Any) -> None:
+    frames = [np.full((64, 64, 3), 50 * k, np.uint8) for k in range(4)]
+    listed = qwen3.prepare(user({"type": "video", "video": frames, "timestamps": [0, 1, 4, 9]}, "?"))
+    stacked = qwen3.prepare(user({"type": "video", "video": np.stack(frames), "timestamps": [0, 1, 4, 9]}, "?"))
+    assert torch.equal(listed["pixel_values_videos"], stacked["pixel_values_videos"])
+    assert listed.text == stacked.text
+    assert "<0.5 seconds>" in listed.text
+    assert "<6.5 seconds>" in listed.text
+
+
 def test_every_quirk_says_what_it_does() -> None:
-    source = (ROOT / "src/vesalius/models/qwen_vl/qwen_vl.py").read_text(encoding="utf-8")
-    for name in QwenVlQuirks.__dataclass_fields__:
-        assert f'    {name}: bool = True\n    """' in source
-    assert not any(vars(QwenVlQuirks.off()).values())
+    assert all("off: " in does for does in QwenVlQuirks.explained().values())
+    assert not any(vars(QwenVlQuirks.chosen("off")).values())
+
+
+def test_one_quirk_is_switched_and_the_others_stay(qwen3: Any) -> None:
+    del qwen3
+    model: Any = vesalius.load(str(FOLDER / "qwen3vl_tiny"), device="cpu", quirks={"assumed_fps": False})
+    assert (model.family.quirks.assumed_fps, model.family.quirks.endless) == (False, True)
+    with pytest.raises(OptionError, match="Did you mean assumed_fps"):
+        vesalius.load(str(FOLDER / "qwen3vl_tiny"), device="cpu", quirks={"assume_fps": False})
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

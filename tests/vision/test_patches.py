@@ -10,7 +10,8 @@ from PIL import Image
 
 from vesalius.errors import InputError, OptionError
 from vesalius.vision.frames import nearest_frames, pair_times, sampled_frames
-from vesalius.vision.patches import PatchRule, fit_clip, fit_picture, patches_of, resized
+from vesalius.vision.patches import PatchRule, fit_clip, fit_picture, patches_of
+from vesalius.vision.resize import resized
 
 HALF = PatchRule(16, 2, 2, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CLIP = PatchRule(14, 2, 2, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))

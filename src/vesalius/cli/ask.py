@@ -32,6 +32,10 @@ def ask(
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 always says the likeliest; above 0 samples.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed for sampling.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0, …")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto (as stored), float32, bfloat16 or float16.")] = "auto",
+    quantize: Annotated[str | None, typer.Option(help="Language layers in 8bit or 4bit.")] = None,
+    device_map: Annotated[str | None, typer.Option(help="auto: GPUs, then main memory, then disk.")] = None,
 ) -> None:
     """Ask a question about pictures, volumes or clips."""
     *sources, question = given
@@ -41,11 +45,13 @@ def ask(
 
     with _progress("reading"):
         studies = [read(source) for source in sources]
-    place = _fetched(model)
+    from vesalius.cli.fetched import fetched
+
+    place = fetched(model)
     with _progress("loading the model"):
         from vesalius.inference.model import load
 
-        loaded = load(place)
+        loaded = load(place, device=device, dtype=dtype, quantize=quantize, device_map=device_map)
     if loaded.notice and not json:
         print(f"Note: {loaded.notice}", file=sys.stderr)
     answer: Answer | None = None
@@ -69,25 +75,6 @@ def ask(
         print(line)
     for warning in answer.trace["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-
-
-def _fetched(model: str) -> str:
-    """The folder a hub id was fetched to, with its own bar; any other name as it is."""
-    import warnings
-
-    from vesalius.models.hub import located
-
-    def known(folder: Path) -> None:
-        from vesalius.models.registry import recognise
-
-        recognise(folder)
-
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always", UserWarning)
-        place = located(model, accept=known)
-    for one in raised:
-        print(f"warning: {one.message}", file=sys.stderr)
-    return place
 
 
 def finding_lines(answer: Answer) -> list[str]:

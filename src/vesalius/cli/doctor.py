@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from vesalius.limits import usable_cores
+
 __all__ = ["Check", "doctor", "examine"]
 
 OFFLINE_FLAGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -53,7 +55,7 @@ def examine() -> Iterator[Check]:
     yield Check("python", "ok" if recent else "broken", python, "" if recent else "Install Python 3.11 or newer.")
     yield from _packages()
     yield _torch()
-    yield Check("cores", "ok", f"{_usable_cores()} usable of {os.cpu_count()}")
+    yield Check("cores", "ok", f"{usable_cores()} usable of {os.cpu_count()}")
     yield _memory()
     yield from _folders()
     yield _starter()
@@ -109,11 +111,6 @@ def _torch() -> Check:
     devices = [f"{torch.cuda.device_count()} CUDA"] if torch.cuda.is_available() else []
     devices += ["MPS"] if torch.backends.mps.is_available() else []
     return Check("torch runs", "ok", f"{torch.get_num_threads()} threads; {' and '.join(devices) or 'CPU only'}")
-
-
-def _usable_cores() -> int:
-    """Cores this process may use; containers and taskset give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> Check:

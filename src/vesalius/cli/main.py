@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "ask": Command("vesalius.cli.ask", "ask", "Ask a question about files; answers with findings in place."),
     "info": Command("vesalius.cli.info", "info", "Say what files hold: kind, size, geometry, oddities."),
     "models": Command("vesalius.cli.models", "models", "List the models and whether their weights are here."),
+    "convert": Command("vesalius.cli.convert", "convert", "Write a checkpoint in one clean layout, or as published."),
     "train": Command("vesalius.cli.train", "train", "Train from a recipe file."),
     "phantom": Command("vesalius.cli.phantom", "phantom", "Make generated studies with exact truth."),
     "starter": Command("vesalius.cli.starter", "app", "Install, check or remove the embedded model's base weights."),

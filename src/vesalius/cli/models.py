@@ -1,35 +1,137 @@
-"""`vesalius models`: which models there are and whether they can run here."""
+"""`vesalius models`: which models there are, what each can do, what it needs and where its weights are from."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from vesalius.models.family_card import FamilyCard
+
 __all__ = ["models", "starter_lacks"]
 
+_HEAD = ("family", "checkpoint", "size", "float32", "bfloat16", "4-bit", "can", "licence", "weights from")
 
-def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False) -> None:
-    """List the models and whether their weights are on this machine."""
-    from vesalius.models.registry import FAMILIES, FamilyCard
 
-    shown = [field.name for field in fields(FamilyCard) if field.name not in ("recognises", "load")]
-    lines = [{name: str(getattr(card, name)) for name in shown} for card in FAMILIES.values()]
+def models(
+    family: Annotated[str | None, typer.Argument(help="One family in full, with its quirks.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the models: sizes, what each can do, memory of the weights, licence, where the weights are from."""
+    from vesalius.models.family_card import CAPABILITIES, MEMORY_RULE
+    from vesalius.models.registry import FAMILIES
+
+    cards = list(FAMILIES.values()) if family is None else [_named(family, FAMILIES)]
     here = _in_the_hub_cache()
-    for line in lines:
-        if line["name"] == "starter":
-            line["state"] = starter_lacks() or "ready"
-        else:
-            line["state"] = ", ".join(here.get(line["name"], ())) or "give its checkpoint folder or hub id"
     if as_json:
-        print(json.dumps(lines, indent=2, ensure_ascii=False))
+        told = [_told(card, here) for card in cards]
+        print(json.dumps(told if family is None else told[0], indent=2, ensure_ascii=False))
         return
-    for line in lines:
-        print(f"{line['name']}: {line['state']}")
-        for name in shown[1:]:
-            print(f"  {name:<8} {line[name]}")
+    if family is not None:
+        _print_family(cards[0], here)
+    else:
+        _print_table(_HEAD, [row for card in cards for row in _rows(card)])
+    print(f"\nCan: {'; '.join(f'{name} {says}' for name, says in CAPABILITIES.items())}.")
+    print(MEMORY_RULE)
+    if family is None:
+        for names in here.values():
+            print(f"In the hub cache: {', '.join(names)}")
+        print("A checkpoint is loaded by its folder or hub id. vesalius models FAMILY says more.")
+        if lacks := starter_lacks():
+            print(f"starter: {lacks}")
+
+
+def _named(family: str, families: dict[str, FamilyCard]) -> FamilyCard:
+    from difflib import get_close_matches
+
+    from vesalius.errors import OptionError
+
+    if family not in families:
+        near = get_close_matches(family, families, 1)
+        fix = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(families)}."
+        raise OptionError(f"no family is called {family!r}.", fix=fix)
+    return families[family]
+
+
+def _told(card: FamilyCard, here: dict[str, list[str]]) -> dict[str, Any]:
+    """A family's card as JSON holds it."""
+    return {
+        "name": card.name,
+        "about": card.about,
+        "can": list(card.can),
+        "state": _state(card, here),
+        "converts": card.layout is not None,
+        "checkpoints": [
+            {
+                "name": one.name,
+                "source": one.source,
+                "parameters": one.parameters,
+                "memory_bytes": {precision: one.memory_bytes(precision) for precision in one.precisions},
+                "can": list(one.can or card.can),
+                "licence": one.licence,
+            }
+            for one in card.weights
+        ],
+        "quirks": card.quirks().explained(),
+    }
+
+
+def _state(card: FamilyCard, here: dict[str, list[str]]) -> str:
+    if card.name == "starter":
+        return starter_lacks() or "ready"
+    return ", ".join(here.get(card.name, ())) or "give its checkpoint folder or hub id"
+
+
+def _rows(card: FamilyCard) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for one in card.weights:
+        memory = [one.memory_bytes(precision) for precision in ("float32", "bfloat16", "4-bit")]
+        rows.append(
+            (
+                card.name,
+                one.name,
+                f"{one.parameters / 1e9:.2f} B",
+                *("-" if number is None else f"{number / 1e9:.1f} GB" for number in memory),
+                " ".join(one.can or card.can),
+                one.licence,
+                one.source,
+            )
+        )
+    return rows
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A rich table on a terminal, else one line a row in aligned columns, none of it cut."""
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in head:
+            table.add_column(name, justify="right" if name in ("size", "float32", "bfloat16", "4-bit") else "left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_family(card: FamilyCard, here: dict[str, list[str]]) -> None:
+    print(f"{card.name}: {card.about}")
+    print(f"State: {_state(card, here)}")
+    _print_table(_HEAD[1:], [row[1:] for row in _rows(card)])
+    quirks = card.quirks().explained()
+    if quirks:
+        print('\nQuirks, as published by default; quirks="off" or quirks={"name": False} corrects them:')
+    for name, does in quirks.items():
+        print(f"  {name}: {does}")
 
 
 def _in_the_hub_cache() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ __all__ = [
     "write_conversation",
 ]
 
-Role = Literal["system", "user", "assistant", "tool"]
+Role = Literal["system", "user", "assistant", "tool", "stream"]
+"""Who speaks. "stream": pictures that arrive one after another with their times, for models that know the role."""
 Axis = Literal["axial", "coronal", "sagittal"]
 
 
@@ -44,9 +46,11 @@ class TextPart:
 
 @dataclass(frozen=True)
 class ImagePart:
-    """`image`: path, bytes, array `[H, W]` or `[H, W, 3]`, Picture, Slide, or a Study with one."""
+    """`image`: path, bytes, array `[H, W]` or `[H, W, 3]`, PIL image, Picture, Slide, or a Study with one.
+    `timestamp`: seconds, for models that are told when a picture was taken."""
 
     image: Any = field(repr=False)
+    timestamp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class VolumePart:
 
 @dataclass(frozen=True)
 class VideoPart:
-    """`video`: path, bytes, frames or Clip. `fps`: frames per second to sample. `timestamps`: seconds, instead."""
+    """`video`: path, bytes, frames `[T, H, W(, 3)]`, Clip, or a list or folder of pictures. `fps`: frames per second to
+    sample. `timestamps`: seconds, instead; one per frame where the frames were chosen before."""
 
     video: Any = field(repr=False)
     fps: float | None = None
@@ -81,7 +86,7 @@ Part = TextPart | MediaPart
 
 KEYS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
-    "image": ("image",),
+    "image": ("image", "timestamp"),
     "volume": ("volume", "num_slices", "axis", "window"),
     "video": ("video", "fps", "timestamps"),
     "table": ("table",),
@@ -131,8 +136,8 @@ def read_conversation(conversation: object, *, escape: bool = True) -> tuple[Mes
     """Check a list of `{"role", "content"}` and make messages of it; tuples of Message pass through.
 
     `content` is a list of parts or, for short, a string. `escape`: neutralise special tokens in all text.
-    Raises InputError (nothing to answer, no content, media missing), OptionError (unknown role, part type or key) and
-    LimitError (more media than `limits.max_media`, more text than `limits.max_text_chars`).
+    Raises InputError (nothing to answer, no content, media missing, unknown role, part type or key), OptionError (a
+    value out of range) and LimitError (more media than `limits.max_media`, more text than `limits.max_text_chars`).
     """
     if not isinstance(conversation, Sequence) or isinstance(conversation, (str, bytes)):
         raise InputError(
@@ -142,7 +147,7 @@ def read_conversation(conversation: object, *, escape: bool = True) -> tuple[Mes
     messages = tuple(_message(m, k, escape) for k, m in enumerate(cast(Sequence[object], conversation), 1))
     if not messages:
         raise InputError("the conversation is empty.", fix="Add a user message.")
-    if not any(m.role == "user" for m in messages):
+    if not any(m.role in ("user", "stream") for m in messages):
         raise InputError("the conversation has no user message.", fix="Add one with the question.")
     caps = limits.current()
     if (count := len(media_of(messages))) > caps.max_media:
@@ -162,7 +167,7 @@ def _message(given: object, number: int, escape: bool) -> Message:
     message = cast(Mapping[str, Any], given)
     role = message.get("role")
     if role not in get_args(Role):
-        raise OptionError(f"{where} has role {_shown(role)}, not one of {', '.join(get_args(Role))}.")
+        raise InputError(f"{where} has role {_shown(role)}.", fix=_nearest(role, get_args(Role)))
     content = message.get("content")
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
@@ -178,6 +183,13 @@ def _shown(value: object) -> str:
     return repr(value)[:40]
 
 
+def _nearest(given: object, known: Iterable[str]) -> str:
+    """What to write instead: the nearest known name, and all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(str(given).lower(), names, 1)
+    return f"{f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(names)}."
+
+
 def _part(given: object, where: str, escape: bool) -> Part:
     if isinstance(given, (TextPart, ImagePart, VolumePart, VideoPart, TablePart)):
         return given
@@ -188,13 +200,13 @@ def _part(given: object, where: str, escape: bool) -> Part:
     part = cast(Mapping[str, Any], given)
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in KEYS:
-        raise OptionError(f"{where} has type {_shown(kind)}, not one of {', '.join(KEYS)}.")
+        raise InputError(f"{where} has the unknown type {_shown(kind)}.", fix=_nearest(kind, KEYS))
     if unknown := sorted(str(k) for k in part if k not in (*KEYS[kind], "type")):
-        raise OptionError(
-            f"{where} ({kind}) has the unknown key {_shown(unknown[0])}.", fix=f"Use {', '.join(KEYS[kind])}."
+        raise InputError(
+            f"{where} ({kind}) has the unknown key {_shown(unknown[0])}.", fix=_nearest(unknown[0], KEYS[kind])
         )
     content = part.get(kind)
-    if content is None or (isinstance(content, (str, bytes)) and kind != "text" and not content):
+    if content is None or (isinstance(content, (str, bytes, list, tuple)) and kind != "text" and not content):
         raise InputError(f"{where} has type {kind} but no {kind}.", fix=f'Give "{kind}".')
     if kind == "text":
         if not isinstance(content, str):
@@ -205,7 +217,10 @@ def _part(given: object, where: str, escape: bool) -> Part:
 
 def _media_part(kind: str, content: Any, part: Mapping[str, Any], where: str) -> MediaPart:
     if kind == "image":
-        return ImagePart(content)
+        moment = part.get("timestamp")
+        if moment is not None and not _is_number(moment):
+            raise OptionError(f"{where} has timestamp {_shown(moment)}; it must be a number of seconds.")
+        return ImagePart(content, None if moment is None else float(moment))
     if kind == "table":
         return TablePart(content)
     if kind == "video":

@@ -1,1 +1,1 @@
-"""Benchmarks, metrics and statistics will live in this room; nothing is released yet."""
+"""Metrics, statistics and the rules of published evaluations; nothing here runs a model."""

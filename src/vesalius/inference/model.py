@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from vesalius.dialogue.messages import Message, from_question, read_conversation
 from vesalius.errors import GeometryError, InputError, OptionError
 from vesalius.inference.answer import Answer, Usage
-from vesalius.inference.media import read_raw, spoken_of
-from vesalius.models.contract import Family, Quirks, Shown, Spoken, media_of
+from vesalius.inference.media import read_media, read_raw, spoken_of
+from vesalius.models.contract import Family, Shown, Spoken, media_of
 from vesalius.models.hub import HubAccess, located
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.quirks import Quirks
 from vesalius.models.registry import load_family, recognise
 from vesalius.study import late_warnings
-from vesalius.study.items import Study, Volume
+from vesalius.study.items import Clip, Study, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,8 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     quirks: Quirks = "published",
+    quantize: str | None = None,
+    device_map: str | Mapping[str, str] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -37,18 +40,26 @@ def load(
 ) -> Model:
     """Load a model by name ("starter"), checkpoint directory, or hub id ("org/name", "org/name@revision").
 
+    `device`: "auto" (the first GPU, else the CPU), "cpu", "cuda:1".  `dtype`: "auto" (as stored), "float32",
+    "bfloat16", "float16".  `quirks`: the published behaviour, ours, or named ones.  `quantize`: keep the linear layers
+    of the language model in "8bit" or "4bit" (extra `quantize`).  `device_map`: in place of `device`, "auto" (GPUs,
+    main memory, disk, in this order), a device, or a mapping of module names to devices or "disk" (extra `offload`); ""
+    stands for all that is not named. Each weight goes straight to its device.
+
     A directory that exists is never asked for on a hub. `revision`: branch, tag or 40-digit commit of a hub id.
     `token`, `offline`, `endpoint`: how the hub is reached; without them HF_TOKEN (or the stored login), HF_HUB_OFFLINE
     and HF_ENDPOINT count, and files go to the cache of HF_HUB_CACHE or HF_HOME. Only JSON, tokenizer files and
     safetensors are fetched, their hashes are checked, and an interrupted download goes on where it stopped.
 
-    Raises WeightsMissingError naming the command that installs them or why the hub does not give them (not found,
-    gated, offline, no connection, no room), CheckpointError for damaged files, wrong hashes and pickles, OptionError
-    for an unknown name, device or dtype.
+    Before any weight is read: WeightsMissingError naming the command that installs them or why the hub does not give
+    them (not found, gated, offline, no connection, no room), CheckpointError for damaged or contradicting files, wrong
+    hashes and pickles, LimitError stating the memory needed and available, OptionError for an unknown name, device,
+    dtype or module, UnsupportedError naming the extra that is not installed.
     """
     access = HubAccess(token=token, offline=offline, endpoint=endpoint)
     place = located(name, revision=revision, access=access, accept=recognise)
-    return Model(load_family(place, device=device, dtype=dtype, quirks=quirks))
+    how: dict[str, Any] = {"device": device, "dtype": dtype, "quirks": quirks}
+    return Model(load_family(place, **how, quantize=quantize, device_map=device_map))
 
 
 class Model:
@@ -56,6 +67,7 @@ class Model:
 
     def __init__(self, family: Family) -> None:
         self.family = family
+        self._bound: tuple[Any, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -79,17 +91,25 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Answer:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
-        `options`: the family's own, as `prepare` takes them.
+        `schema`: the form the answer must have: a JSON schema (dict), a regular expression (str) or choices (list of
+        str). `options`: the family's own, as `prepare` takes them.
         Raises InputError and its kin for media that cannot be read, OptionError for options out of range.
         """
         last: Answer | None = None
         for piece in self.stream(
-            source, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, **options
+            source,
+            question,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            schema=schema,
+            **options,
         ):
             if isinstance(piece, Answer):
                 last = piece
@@ -104,13 +124,14 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         batch_size: int = 8,
         **options: Any,
     ) -> list[Answer]:
         """Answer several (source, question) pairs or conversations (lists of messages), in order, `batch_size` at a
         time; each as `ask` answers it."""
         _check_length(max_new_tokens)
-        sampling = Sampling(temperature=temperature, seed=seed)
+        sampling = self._sampling(temperature, seed, schema)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
             pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in requests]
@@ -131,6 +152,7 @@ class Model:
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Iterator[str | Answer]:
         """As `ask`, piece by piece: text as it is made, and the Answer as the last item."""
@@ -140,7 +162,7 @@ class Model:
         pieces: list[str] = []
         first = 0.0
         tokens, finish = 0, "stop"
-        sampling = Sampling(temperature=temperature, seed=seed)
+        sampling = self._sampling(temperature, seed, schema)
         for text, reason in self.family.say(one.batch, max_new_tokens=max_new_tokens, sampling=sampling):
             first = first or time.perf_counter() - started
             tokens += 1
@@ -149,6 +171,19 @@ class Model:
                 pieces.append(text)
                 yield text
         yield self._answer(one, "".join(pieces), tokens, finish, first, time.perf_counter() - started)
+
+    def _sampling(self, temperature: float, seed: int | None, schema: Any) -> Sampling:
+        """How tokens are chosen; the last schema's tables are kept, a benchmark asks thousands of times under one."""
+        if schema is None:
+            return Sampling(temperature=temperature, seed=seed)
+        from vesalius.models.parts.constrained import constraint_of
+
+        tokenizer: Any = getattr(self.family, "text_tokenizer", None)
+        if tokenizer is None:
+            raise OptionError(f"{self.name} takes no schema.")
+        if self._bound is None or self._bound[0] != schema:
+            self._bound = (schema, constraint_of(schema, tokenizer))
+        return Sampling(temperature=temperature, seed=seed, constraint=self._bound[1])
 
     def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
         started = time.perf_counter()
@@ -159,8 +194,26 @@ class Model:
         asked = spoken[-1].text
         return _Asked(batch, asked, media_of(spoken), warnings, time.perf_counter() - started)
 
+    def generate(
+        self, batch: Any, *, max_new_tokens: int = 256, temperature: float = 0.0, seed: int | None = None
+    ) -> Tensor:
+        """Continue a prepared batch of one or several conversations: `[B, n]` int64, the new tokens alone, the end
+        token included; rows that end earlier are filled with the family's padding token."""
+        import torch
+
+        _check_length(max_new_tokens)
+        sampling = Sampling(temperature=temperature, seed=seed)
+        self.family.say_batch([batch], max_new_tokens=max_new_tokens, sampling=sampling)
+        rows: list[list[int]] | None = getattr(batch, "new_tokens", None)
+        if rows is None:
+            raise OptionError(f"{self.name} does not tell its tokens.", fix="Use ask.")
+        longest = max(len(row) for row in rows)
+        pad = int(getattr(self.family, "pad_id", 0))
+        return torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
+
     def _answer(self, one: _Asked, text: str, tokens: int, finish: str, first_s: float, total_s: float) -> Answer:
         text = text.strip()
+        findings = tuple(self.family.findings(one.batch, text))
         # Not-a-number voxels and the like show only when slices are decoded, which is after the files were read.
         late = [w for shown in one.media if isinstance(shown.item, Volume) for w in late_warnings(shown.item)]
         warnings = [*one.warnings, *late, *getattr(one.batch, "warnings", ())]
@@ -179,7 +232,7 @@ class Model:
         thinking, answer = ("", text) if split is None else split(text)
         return Answer(
             answer,
-            tuple(self.family.findings(one.batch, text)),
+            findings,
             usage,
             self.name,
             one.question,
@@ -209,8 +262,14 @@ class Model:
 
     def _spoken(self, source: Any, question: str | None) -> tuple[list[Spoken], list[str]]:
         raw = bool(getattr(self.family, "reads_raw_volumes", False))
-        messages, odd = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
-        spoken, warnings = spoken_of(messages, raw_volumes=raw)
+        messages, odd, given = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
+        spoken, warnings = spoken_of(messages, raw_volumes=raw, given=given)
+        if any(one.role == "stream" for one in spoken) and not getattr(self.family, "reads_streams", False):
+            raise InputError(f"{self.name} knows no messages of role stream.", fix="Use the role user.")
+        if not getattr(self.family, "reads_streams", False) and any(
+            shown.timestamps is not None and not isinstance(shown.item, Clip) for shown in media_of(spoken)
+        ):
+            warnings = [*warnings, f"{self.name} is not told the times of pictures; timestamp was passed over."]
         return spoken, [*odd, *warnings]
 
     def loss(self, batch: Any, **options: Any) -> Tensor:
@@ -238,10 +297,8 @@ class _Asked:
 
 
 def _read_any(source: Any, raw_volumes: bool) -> Study:
-    from vesalius.study.read import read
-
     try:
-        return read(source)
+        return read_media(source)
     except GeometryError:
         if not raw_volumes:
             raise
@@ -259,23 +316,27 @@ def _check_length(max_new_tokens: int) -> None:
 
 def conversation_of(
     source: Any, question: str | None, *, raw_volumes: bool = False, escape: bool = True
-) -> tuple[tuple[Message, ...], list[str]]:
-    """(conversation, warnings of the readers) from media and a question, or from a list of messages.
+) -> tuple[tuple[Message, ...], list[str], dict[int, Any]]:
+    """(conversation, warnings of the readers, what items were read from by their `id`) from media and a question, or
+    from a list of messages.
 
     Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
     special tokens in the text.
     """
-    from vesalius.study.items import Clip, Document, Item, Picture, Slide, Table
+    from vesalius.study.items import Document, Item, Picture, Slide, Table
 
     if question is None:
-        return read_conversation(source, escape=escape), []
+        return read_conversation(source, escape=escape), [], {}
     media: list[Item] = []
     warnings: list[str] = []
+    given: dict[int, Any] = {}
     for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
         if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
-        else:
-            study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
-            media += study.items
-            warnings += study.warnings
-    return from_question(media, question, escape=escape), warnings
+            continue
+        study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
+        media += study.items
+        warnings += study.warnings
+        if not isinstance(one, Study) and len(study.items) == 1:
+            given[id(study.items[0])] = one
+    return from_question(media, question, escape=escape), warnings, given

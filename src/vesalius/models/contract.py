@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.quirks import Quirks
 from vesalius.study.items import Axis, Item
 from vesalius.study.windows import Window
 
@@ -19,26 +20,28 @@ __all__ = ["Batch", "Conversation", "Family", "Loading", "Quirks", "Shown", "Spo
 Batch = Mapping[str, Tensor]
 """What `prepare` returns: named tensors; a family may carry more beside them."""
 
-Quirks = Literal["published", "off"]
-
 
 @dataclass(frozen=True)
 class Loading:
     """How a checkpoint is loaded. `folder`: its directory (None: the family's own weights). `device`: "cpu", "cuda:0",
-    "auto". `dtype`: "float32", "bfloat16", "float16", "auto". `quirks`: the published behaviour or ours."""
+    "auto". `dtype`: "float32", "bfloat16", "float16", "auto". `quirks`: the published behaviour or ours. `quantize`:
+    what the language layers are kept in. `device_map`: in place of `device`, "auto", a device, or module → device."""
 
     folder: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
     quirks: Quirks = "published"
+    quantize: Literal["8bit", "4bit"] | None = None
+    device_map: str | Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Shown:
     """One item of a conversation and how the caller wants it shown (None: the model's own choice).
 
-    `axis`, `num_slices`, `window`: volumes.  `fps`, `timestamps`: clips, seconds.  `source`: what the caller gave (a
-    path, bytes, an array, an item), for families whose published code opens files in its own way.
+    `axis`, `num_slices`, `window`: volumes.  `fps`: clips.  `timestamps`: seconds, of a clip's frames or of a picture.
+    `source`: what the caller gave (a path, bytes, an array, a PIL image, an item), for families whose published code
+    opens files in its own way.
     """
 
     item: Item
@@ -54,7 +57,7 @@ class Shown:
 class Spoken:
     """One message: its text (special tokens already escaped) and media, in order. Tables have become text."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "user", "assistant", "tool", "stream"]
     parts: tuple[str | Shown, ...]
 
     @property
@@ -87,7 +90,14 @@ def turns_of(conversation: Conversation) -> list[tuple[str, str | None]]:
 
 
 class Family(Protocol):
-    """A loaded model. `name` as `vesalius models` lists it; `notice`: a sentence every surface shows once, or ""."""
+    """A loaded model. `name` as `vesalius models` lists it; `notice`: a sentence every surface shows once, or "".
+
+    A family may also have: `prepare_many` (several conversations as one batch), `split_thinking`, `raw_text` (it tells
+    text from control tokens by itself), `reads_raw_volumes`, `reads_streams` (it knows messages of role stream and
+    times of pictures) and `pad_id`. What its `prepare` returns may have, beside the tensors, `warnings`, `told` (for
+    the answer's trace), `visual_tokens` (kept, all) and `new_tokens` (ids of every row, filled by `say` and
+    `say_batch`, the end token among them).
+    """
 
     name: str
     notice: str

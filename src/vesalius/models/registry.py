@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vesalius.errors import CheckpointError, OptionError
-from vesalius.models.contract import Family, Loading, Quirks
+from vesalius.models.checkpoint_files import clean_config, find_json
+from vesalius.models.contract import Family, Loading
+from vesalius.models.family_card import FamilyCard, PublishedWeights
+from vesalius.models.published_layout import Laying, PublishedLayout
+from vesalius.models.quirks import Quirks, QuirkSwitches
 
 __all__ = ["FAMILIES", "FamilyCard", "load_family", "recognise"]
-
-
-@dataclass(frozen=True)
-class FamilyCard:
-    """One line of `vesalius models`. `recognises`: whether a checkpoint's config.json is of this family; `load`: how it
-    is loaded. Both import what they need themselves."""
-
-    name: str
-    size: str
-    reads: str
-    finds: str
-    memory: str
-    licence: str
-    weights: str
-    recognises: Callable[[Mapping[str, Any]], bool]
-    load: Callable[[Loading], Family]
 
 
 def _starter(how: Loading) -> Family:
@@ -36,6 +23,8 @@ def _starter(how: Loading) -> Family:
 
     if how.device not in ("auto", "cpu"):
         raise OptionError(f"device {how.device!r} is not available for the starter.", fix="Use auto or cpu.")
+    if how.quantize is not None or how.device_map not in (None, "auto", "cpu"):
+        raise OptionError("the starter is small: it is neither quantized nor spread.", fix="Leave these options out.")
     if how.dtype not in ("auto", "float32"):
         raise OptionError(f"dtype {how.dtype!r} is not available for the starter.", fix="Use auto or float32.")
     return Starter.load(how.folder or WEIGHTS)
@@ -76,72 +65,147 @@ def _hulumed(how: Loading) -> Family:
     return HuluMed.load(how)
 
 
+def _layout_in(module: str) -> Laying:
+    """The `layout` of a family's module, imported when it is asked for."""
+
+    def layout(folder: Path, config: Mapping[str, Any], names: Collection[str]) -> PublishedLayout:
+        return import_module(f"vesalius.models.{module}").layout(folder, config, names)
+
+    return layout
+
+
+def _quirks_in(module: str, name: str) -> Callable[[], type[QuirkSwitches]]:
+    return lambda: getattr(import_module(f"vesalius.models.{module}"), name)
+
+
+def _relaid_hulumed(to: str, settings: Any, names: Collection[str]) -> Any:
+    from vesalius.models.hulumed.layout import relaid
+
+    return relaid(to, settings, names)
+
+
 FAMILIES: dict[str, FamilyCard] = {
     "starter": FamilyCard(
         "starter",
-        "22 M + 135 M + 8 M",
-        "pictures, volumes, clips, pairs; en, zh, ar",
-        "boxes, points, counts, masks, sizes in mm",
-        "952 MiB at most for one picture (measured)",
-        "Apache-2.0 (adapter); MIT and Apache-2.0 (base)",
-        "in the package; base by `vesalius starter install`",
+        "The small model of this package: sees, then says. One picture needs 952 MiB at most (measured). en, zh, ar.",
+        ("2D", "3D", "video", "boxes", "points", "counts", "masks"),
+        (
+            PublishedWeights(
+                "starter",
+                "in the package; base by: vesalius starter install",
+                166_574_166,
+                0,
+                "Apache-2.0; base MIT, Apache-2.0",
+                precisions=("float32",),
+            ),
+        ),
         lambda config: "recipe_sha256" in config,
         _starter,
+        layout=None,
     ),
     "medmo": FamilyCard(
         "medmo",
-        "4 B, 8 B (MedMO); any Qwen3-VL",
-        "pictures, volumes as slices, clips with times; several at once",
-        "boxes, points",
-        "about 2 bytes a parameter in bfloat16",
-        "Apache-2.0",
-        "the authors' checkpoint folder",
+        "MedMO and any other Qwen3-VL. Volumes are read as slices, clips with their times; several at once.",
+        ("text", "2D", "3D", "video", "boxes", "points", "think"),
+        tuple(
+            PublishedWeights(f"MedMO-{size}", f"MBZUAI/MedMO-{size}", parameters, in_layers, "Apache-2.0")
+            for size, parameters, in_layers in (
+                ("4B", 4_437_815_808, 3_633_315_840),
+                ("4B-Next", 4_437_815_808, 3_633_315_840),
+                ("8B", 8_767_123_696, 6_945_767_424),
+                ("8B-Next", 8_767_123_696, 6_945_767_424),
+            )
+        ),
         lambda config: config.get("model_type") == "qwen3_vl",
         _qwen_vl,
+        _layout_in("qwen_vl.layout"),
+        quirks=_quirks_in("qwen_vl.qwen_vl", "QwenVlQuirks"),
     ),
     "qwen2_5_vl": FamilyCard(
         "qwen2_5_vl",
-        "3 B, 7 B, 32 B, 72 B",
-        "pictures, volumes as slices, clips; several at once",
-        "boxes, points",
-        "about 2 bytes a parameter in bfloat16",
-        "Apache-2.0 (3 B: research licence)",
-        "the authors' checkpoint folder",
+        "Qwen2.5-VL. Volumes are read as slices; several pictures and clips at once.",
+        ("text", "2D", "3D", "video", "boxes", "points", "think"),
+        tuple(
+            PublishedWeights(f"Qwen2.5-VL-{size}", f"Qwen/Qwen2.5-VL-{size}-Instruct", parameters, in_layers, licence)
+            for size, parameters, in_layers, licence in (
+                ("3B", 3_754_622_976, 2_774_532_096, "Qwen research licence"),
+                ("7B", 8_292_166_656, 6_525_288_448, "Apache-2.0"),
+                ("32B", 33_452_718_336, 31_205_621_760, "Apache-2.0"),
+                ("72B", 73_410_777_344, 70_212_648_960, "Qwen licence"),
+            )
+        ),
         lambda config: config.get("model_type") == "qwen2_5_vl",
         _qwen_vl,
+        _layout_in("qwen_vl.layout"),
+        quirks=_quirks_in("qwen_vl.qwen_vl", "QwenVlQuirks"),
     ),
     "citrusv": FamilyCard(
         "citrusv",
-        "8.5 B",
-        "pictures, volumes as slices; several at once",
-        "masks, boxes; thinks aloud",
-        "17 GB in bfloat16",
-        "the authors' terms",
-        "the authors' checkpoint folder",
+        "Qwen2.5-VL that says [SEG], and SAM2 that outlines what it meant. Volumes are read as slices.",
+        ("text", "2D", "3D", "boxes", "masks", "think"),
+        (
+            PublishedWeights(
+                "Citrus-V-8B", "jdh-algo/Citrus-V-8B-v1.0", 8_530_363_442, 6_525_288_448, "the authors' terms"
+            ),
+        ),
         lambda config: config.get("model_type") == "citrus_v",
         _citrusv,
+        _layout_in("citrusv.layout"),
+        quirks=_quirks_in("citrusv.citrusv", "CitrusQuirks"),
     ),
     "medmvl": FamilyCard(
         "medmvl",
-        "2D 3 B, CT-Chest 3 B, CT 3 B",
-        "pictures, volumes (slices or 3D tower); en",
-        "boxes in pictures",
-        "about 7 GB in bfloat16",
-        "Apache-2.0 (code and weights)",
-        "a checkpoint folder",
+        "One language model with a picture tower, a volume tower or a picture tower over slices. en.",
+        ("text", "2D", "3D", "boxes"),
+        (
+            PublishedWeights(
+                "MedM-VL-2D-3B-en",
+                "shiym2000/MedM-VL-2D-3B-en",
+                3_177_551_616,
+                2_774_532_096,
+                "Apache-2.0",
+                ("text", "2D", "boxes"),
+            ),
+            PublishedWeights(
+                "MedM-VL-CT-Chest-3B-en",
+                "shiym2000/MedM-VL-CT-Chest-3B-en",
+                3_180_110_592,
+                2_774_532_096,
+                "Apache-2.0",
+                ("text", "2D", "3D"),
+            ),
+            PublishedWeights(
+                "MedM-VL-CT-3B-en",
+                "shiym2000/MedM-VL-CT-3B-en",
+                3_311_940_096,
+                2_818_572_288,
+                "Apache-2.0",
+                ("text", "3D"),
+            ),
+        ),
         _is_medmvl,
         _medmvl,
+        _layout_in("medmvl.layout"),
+        quirks=_quirks_in("medmvl.quirks", "MedmvlQuirks"),
     ),
     "hulumed": FamilyCard(
         "hulumed",
-        "4B, 7B, 14B, 32B",
-        "text, pictures, volumes, videos; en, zh",
-        "text, thinking",
-        "bf16: 9.7, 16.1, 30.4, 66.4 GB",
-        "Apache-2.0",
-        "Hub: ZJU-AI4H/Hulu-Med-*",
+        "Pictures, volumes and videos of any size as one kind of thing, with token reduction. en, zh.",
+        ("text", "2D", "3D", "video", "think"),
+        tuple(
+            PublishedWeights(f"Hulu-Med-{size}", f"ZJU-AI4H/Hulu-Med-{size}", parameters, in_layers, "Apache-2.0")
+            for size, parameters, in_layers in (
+                ("4B", 4_833_079_536, 3_633_315_840),
+                ("7B", 8_044_744_944, 6_525_288_448),
+                ("14B", 15_212_577_520, 13_212_057_600),
+                ("32B", 33_208_146_672, 31_205_621_760),
+            )
+        ),
         _is_hulumed,
         _hulumed,
+        _layout_in("hulumed.layout"),
+        _relaid_hulumed,
+        _quirks_in("hulumed.quirks", "HuluMedQuirks"),
     ),
 }
 """In the order they are asked whether a checkpoint is theirs."""
@@ -150,14 +214,9 @@ FAMILIES: dict[str, FamilyCard] = {
 def recognise(folder: Path) -> FamilyCard:
     """The family a checkpoint folder belongs to, by its config.json alone. CheckpointError when none knows it."""
     path = folder / "config.json"
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise CheckpointError("the folder holds no config.json.", file=folder) from exc
-    except (OSError, ValueError) as exc:
-        raise CheckpointError("config.json cannot be read as JSON.", file=path) from exc
-    if not isinstance(config, dict):
-        raise CheckpointError("config.json is not a JSON object.", file=path)
+    config = find_json(path)
+    if config is None:
+        raise CheckpointError("the folder holds no config.json.", file=folder)
     for card in FAMILIES.values():
         if card.recognises(config):
             return card
@@ -168,16 +227,34 @@ def recognise(folder: Path) -> FamilyCard:
     )
 
 
-def load_family(name: str, *, device: str = "auto", dtype: str = "auto", quirks: Quirks = "published") -> Family:
+def _stored_quirks(folder: Path, quirks: Quirks) -> Quirks:
+    """A clean folder's config may switch quirks for good; what the caller asks for wins."""
+    config = clean_config(folder)
+    if config is None or quirks == "off":
+        return quirks
+    return {**config.get("quirks", {}), **({} if isinstance(quirks, str) else quirks)}
+
+
+def load_family(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quirks: Quirks = "published",
+    quantize: str | None = None,
+    device_map: str | Mapping[str, str] | None = None,
+) -> Family:
     """Load by name or by checkpoint folder. OptionError names what is known."""
-    if quirks not in ("published", "off"):
-        raise OptionError(f"quirks is {quirks!r}.", fix='Use "published" or "off".')
-    card = FAMILIES.get(name)
-    if card is not None:
-        return card.load(Loading(None, device, dtype, quirks))
-    folder = Path(name)
-    if folder.is_dir():
-        return recognise(folder).load(Loading(folder, device, dtype, quirks))
+    from vesalius.models.quantize import checked_quantization
+
+    if quirks not in ("published", "off") and not isinstance(quirks, Mapping):
+        raise OptionError(f"quirks is {quirks!r}.", fix='Use "published", "off" or {name: False}.')
+    card, folder = FAMILIES.get(name), Path(name)
+    if card is not None or folder.is_dir():
+        known = card or recognise(folder)
+        where = None if card is not None else folder
+        switched = quirks if where is None else _stored_quirks(where, quirks)
+        return known.load(Loading(where, device, dtype, switched, checked_quantization(quantize), device_map))
     near = difflib.get_close_matches(name, FAMILIES, 1)
     hint = (
         f"Did you mean {near[0]}?"

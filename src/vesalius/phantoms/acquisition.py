@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vesalius.phantoms.canvas import Canvas
 from vesalius.phantoms.dice import Dice
+from vesalius.phantoms.shapes import clipped
 from vesalius.phantoms.textures import cut
 
 __all__ = ["add_marker", "add_noise", "blur", "colour_bytes", "grey_bytes", "round_view", "tint"]
@@ -24,10 +25,17 @@ def add_noise(plane: Field, canvas: Canvas, dice: Dice, sigma: float, kind: str 
 def blur(plane: Field, times: int = 1) -> Field:
     """Binomial blur (¼ ½ ¼ both ways), `times` over; the outermost pixels keep their value."""
     for _ in range(times):
-        out = plane.copy()
-        out[1:-1] = plane[1:-1] * np.float32(0.5) + (plane[:-2] + plane[2:]) * np.float32(0.25)
-        plane = out.copy()
-        plane[:, 1:-1] = out[:, 1:-1] * np.float32(0.5) + (out[:, :-2] + out[:, 2:]) * np.float32(0.25)
+        for before, here, after in (
+            (np.s_[:-2], np.s_[1:-1], np.s_[2:]),
+            (np.s_[:, :-2], np.s_[:, 1:-1], np.s_[:, 2:]),
+        ):
+            out = plane.copy()
+            around = plane[before] + plane[after]
+            around *= np.float32(0.25)
+            middle = out[here]
+            middle *= np.float32(0.5)
+            middle += around
+            plane = out
     return plane
 
 
@@ -41,20 +49,29 @@ def grey_bytes(plane: Field) -> NDArray[np.uint8]:
 
 def colour_bytes(planes: Field) -> NDArray[np.uint8]:
     """`[3, H, W]` in 0…1 → uint8 `[H, W, 3]`."""
-    return np.ascontiguousarray(grey_bytes(planes).transpose(1, 2, 0))
+    pixels = np.empty((*planes.shape[1:], 3), np.uint8)
+    for channel, plane in enumerate(planes):
+        pixels[..., channel] = grey_bytes(plane)
+    return pixels
 
 
 def tint(planes: Field, rows: slice, columns: slice, cover: Field, colour: tuple[float, float, float]) -> None:
     """Lay a colour over a window of `[3, H, W]` planes, in place, `cover` 0…1 of its shape."""
     for plane, value in zip(planes, colour, strict=True):
         part = plane[rows, columns]
-        part += cover * (np.float32(value) - part)
+        change = np.subtract(np.float32(value), part)
+        change *= cover
+        part += change
 
 
 def round_view(canvas: Canvas, x: float, y: float, radius: float, soft: float = 1.5) -> Field:
     """1 inside a round field of view, 0 outside, `soft` pixels wide at its border."""
-    distance = np.sqrt((canvas.xs - np.float32(x)) ** 2 + (canvas.ys - np.float32(y)) ** 2)
-    return np.clip((np.float32(radius) - distance) * np.float32(1.0 / soft) + np.float32(0.5), 0.0, 1.0)
+    distance = (canvas.xs - np.float32(x)) ** 2 + (canvas.ys - np.float32(y)) ** 2
+    np.sqrt(distance, out=distance)
+    inside = np.subtract(np.float32(radius), distance, out=distance)
+    inside *= np.float32(1.0 / soft)
+    inside += np.float32(0.5)
+    return clipped(inside)
 
 
 _GLYPHS = {

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.phantoms.dice import Dice
-from vesalius.phantoms.shapes import Patch, circle_points, longest_diameter
+from vesalius.phantoms.shapes import Patch, circle_points, longest_diameters
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import LABELS, PlacedObject, Truth
 
-__all__ = ["Canvas", "Frame", "Part", "Plan"]
+__all__ = ["Canvas", "Frame", "Part", "Plan", "Window", "around"]
 
 Plane = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]
 
 _MIN_PIXELS_224 = 12
 """Smallest visible mask of a finding on a picture of 224 pixels."""
@@ -69,9 +70,18 @@ class Plan:
 class Part:
     """A window of a frame: `at` (rows, columns) of the picture, and its `u`, `v` there."""
 
-    at: tuple[slice, slice]
+    at: Window
     u: Plane
     v: Plane
+
+
+def around(*windows: Window) -> Window:
+    """The smallest window that holds all of these."""
+    rows, columns = [w[0] for w in windows], [w[1] for w in windows]
+    return (
+        slice(min(r.start for r in rows), max(r.stop for r in rows)),
+        slice(min(c.start for c in columns), max(c.stop for c in columns)),
+    )
 
 
 class Frame:
@@ -122,6 +132,30 @@ class Frame:
         columns = slice(min(width, max(0, int(x - reach_x))), max(0, min(width, int(x + reach_x) + 1)))
         return Part((rows, columns), self.u[rows, columns], self.v[rows, columns])
 
+    def reach_u(self) -> float:
+        """No place of the picture has a larger |u|."""
+        height, width = self.u.shape
+        far_x, far_y = max(abs(self.x), abs(width - self.x)), max(abs(self.y), abs(height - self.y))
+        return (far_x * abs(self.cos) + far_y * abs(self.sin)) / self.scale + self._margin
+
+    def strip(self, u: float, ru: float) -> Part:
+        """The window of all rows that holds every place with |its u − `u`| ≤ `ru`."""
+        height, width = self.u.shape
+        tilt = abs(self.sin) * max(abs(self.y), abs(height - self.y))
+        reach = (self.scale * (ru + self._margin) + tilt) / self.cos + 3.0
+        middle = self.x + u * self.scale / self.cos
+        columns = slice(min(width, max(0, int(middle - reach))), max(0, min(width, int(middle + reach) + 1)))
+        return Part((slice(0, height), columns), self.u[:, columns], self.v[:, columns])
+
+    def band(self, v: float, rv: float) -> Part:
+        """The window of all columns that holds every place with |its v − `v`| ≤ `rv`."""
+        height, width = self.u.shape
+        tilt = abs(self.sin) * max(abs(self.x), abs(width - self.x))
+        reach = (self.scale * self.stretch * (rv + self._margin) + tilt) / self.cos + 3.0
+        middle = self.y + v * self.scale * self.stretch / self.cos
+        rows = slice(min(height, max(0, int(middle - reach))), max(0, min(height, int(middle + reach) + 1)))
+        return Part((rows, slice(0, width)), self.u[rows], self.v[rows])
+
     def across(self, x: float, y: float) -> float:
         """u of a pixel place (without the warp)."""
         return ((x - self.x) * self.cos + (y - self.y) * self.sin) / self.scale
@@ -160,16 +194,34 @@ class Canvas:
         """A fresh `[H, W]` float32 plane."""
         return np.full((self.height, self.width), value, np.float32)
 
-    def note_anatomy(self, label: str, mask: Mask, identity: int = 0, sided: bool = True) -> None:
-        """Record an organ by its full mask, if enough of it shows."""
+    def whole(self, at: Window, mask: Mask) -> Mask:
+        """The `[H, W]` mask that is `mask` in its window and False elsewhere."""
+        full = np.zeros((self.height, self.width), np.bool_)
+        full[at] = mask
+        return full
+
+    def note_anatomy(
+        self, label: str, mask: Mask, identity: int = 0, sided: bool = True, at: Window | None = None
+    ) -> None:
+        """Record an organ by its mask (of the whole picture or of its window `at`), if enough of it shows."""
         rows = np.flatnonzero(mask.any(1))
         if rows.size < 4:
             return
         columns = np.flatnonzero(mask.any(0))
-        window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        if int(np.count_nonzero(mask[window])) < 8 * self.min_pixels:
+        shown = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        if int(np.count_nonzero(shown)) < 8 * self.min_pixels:
             return
-        self._drawn.append(_Drawn(label, mask[window].copy(), window[0], window[1], sided, identity))
+        top, left = (at[0].start, at[1].start) if at is not None else (0, 0)
+        self._drawn.append(
+            _Drawn(
+                label,
+                shown.copy(),
+                slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+                slice(left + int(columns[0]), left + int(columns[-1]) + 1),
+                sided,
+                identity,
+            )
+        )
 
     def admits(self, patch: Patch, host: Mask | None = None, inside: float = 0.9, gap: bool = False) -> bool:
         """Whether a finding of this shape may be drawn: large enough, in its host, hardly over another one."""
@@ -213,23 +265,26 @@ class Canvas:
     ) -> Truth:
         """The finished phantom. With a `frame` sides are told from u: the middle tenth (±5 % of the body width,
         2 × `half_width`) is the midline, the picture's right is the patient's left."""
-        objects: list[PlacedObject] = []
-        for drawn in self._drawn:
-            placed = self._place(drawn, spacing_mm, frame, half_width)
-            if placed is not None:
-                objects.append(placed)
-        return Truth(pixels, modality, plane, region, spacing_mm, tuple(objects), seed)
+        # A part can be hidden altogether by what was drawn later.
+        shown = [drawn for drawn in self._drawn if int(np.count_nonzero(drawn.mask)) >= self.min_pixels]
+        sizes = longest_diameters([drawn.mask for drawn in shown])
+        objects = tuple(
+            self._place(drawn, size * spacing_mm, frame, half_width) for drawn, size in zip(shown, sizes, strict=True)
+        )
+        return Truth(pixels, modality, plane, region, spacing_mm, objects, seed)
 
-    def _place(self, drawn: _Drawn, spacing_mm: float, frame: Frame | None, half_width: float) -> PlacedObject | None:
-        ys, xs = np.nonzero(drawn.mask)
-        if ys.size < self.min_pixels:
-            return None
+    def _place(self, drawn: _Drawn, size_mm: float, frame: Frame | None, half_width: float) -> PlacedObject:
+        by_row, by_column = drawn.mask.sum(1), drawn.mask.sum(0)
+        filled_rows, filled_columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
+        area = int(by_row.sum())
         top, left = drawn.rows.start, drawn.columns.start
-        x0, x1 = left + int(xs.min()), left + int(xs.max()) + 1
-        y0, y1 = top + int(ys[0]), top + int(ys[-1]) + 1  # nonzero goes row by row
-        mean_x, mean_y = int(xs.sum()) / xs.size, int(ys.sum()) / ys.size
+        x0, x1 = left + int(filled_columns[0]), left + int(filled_columns[-1]) + 1
+        y0, y1 = top + int(filled_rows[0]), top + int(filled_rows[-1]) + 1
+        mean_x = int((by_column * np.arange(by_column.size)).sum()) / area
+        mean_y = int((by_row * np.arange(by_row.size)).sum()) / area
         column, row = round(mean_x), round(mean_y)
         if not drawn.mask[row, column]:
+            ys, xs = np.nonzero(drawn.mask)
             nearest = int(np.argmin((xs - mean_x) ** 2 + (ys - mean_y) ** 2))
             column, row = int(xs[nearest]), int(ys[nearest])
         side = None
@@ -238,7 +293,6 @@ class Canvas:
             side = "midline" if abs(u) <= 0.1 * half_width else ("left" if u > 0 else "right")
         mask = np.zeros((self.height, self.width), np.bool_)
         mask[drawn.rows, drawn.columns] = drawn.mask
-        size_mm = longest_diameter(drawn.mask) * spacing_mm
         box = (float(x0), float(y0), float(x1), float(y1))
         point = (left + column + 0.5, top + row + 0.5)
         return PlacedObject(drawn.label, mask, box, point, side, size_mm, drawn.identity)

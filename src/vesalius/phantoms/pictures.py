@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from vesalius.errors import LimitError, OptionError
 from vesalius.limits import current
 from vesalius.phantoms.canvas import Plan
-from vesalius.phantoms.scenes_ct import abdomen_axial, chest_axial, chest_coronal, head_axial, head_sagittal
+from vesalius.phantoms.scenes_ct import abdomen_axial, chest_axial, chest_coronal
+from vesalius.phantoms.scenes_ct_head import head_axial, head_sagittal
 from vesalius.phantoms.scenes_microscopy import microscopy
 from vesalius.phantoms.scenes_mr import abdomen_axial_mr, brain
 from vesalius.phantoms.scenes_surface import endoscopy, fundus, skin

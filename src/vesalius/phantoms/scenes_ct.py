@@ -1,4 +1,4 @@
-"""CT slices in Hounsfield units, windowed: chest, abdomen and head, axial, and coronal or sagittal variants."""
+"""CT slices of chest and abdomen in Hounsfield units, windowed, and what every CT scene is laid down with."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.phantoms.acquisition import add_noise, grey_bytes
-from vesalius.phantoms.canvas import Canvas, Frame, Plan
+from vesalius.phantoms.canvas import Canvas, Frame, Part, Plan
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.placing import seek
 from vesalius.phantoms.scenes_xray import body_frame
-from vesalius.phantoms.shapes import Patch, cover, ellipse, wave
+from vesalius.phantoms.shapes import Patch, clipped, cover, ellipse, wave
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import Truth
 
-__all__ = ["abdomen_axial", "chest_axial", "chest_coronal", "head_axial", "head_sagittal", "windowed"]
+__all__ = [
+    "abdomen_axial",
+    "chest_axial",
+    "chest_coronal",
+    "ct_window",
+    "frame_at",
+    "lay",
+    "lay_patch",
+    "soft_line",
+    "spine_axial",
+    "spot",
+    "windowed",
+]
 
 Field = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -38,60 +50,83 @@ def spot(
     lay(plane[part.at], cover(depth, min(radii) * frame.scale), value)
 
 
-def lay_patch(plane: Field, patch: Patch, value: float | Field, weight: float = 1.0) -> None:
+def lay_patch(plane: Field, patch: Patch, value: float | Field) -> None:
     """Blend a value (or a field of the patch's size) over a patch's window, in place."""
-    part = plane[patch.rows, patch.columns]
-    target = np.float32(value) if isinstance(value, float) else value
-    part += patch.cover * np.float32(weight) * (target - part)
+    lay(plane[patch.rows, patch.columns], patch.cover, value)
 
 
 def windowed(plan: Plan, canvas: Canvas, hounsfield: Field, window: tuple[float, float], noise: float) -> Field:
-    """Noise, streaks, then the window (centre, width): 0…1."""
+    """Noise, streaks, then the window (centre, width), in place: 0…1."""
     dice = plan.acquisition
     add_noise(hounsfield, canvas, dice, noise, "grain" if dice.chance(0.7) else "white")
     np.maximum(hounsfield, np.float32(-1024.0 if dice.chance(0.7) else -1000.0), out=hounsfield)
     if dice.chance(0.12):
         streaks = cut("lattice", dice, 1, canvas.width, 2)[0] * np.float32(noise * dice.between(0.3, 0.9))
         hounsfield += streaks[None, :] if dice.chance(0.3) else np.resize(streaks, canvas.height)[:, None]
-    low = window[0] - window[1] / 2
-    return (hounsfield - np.float32(low)) * np.float32(1.0 / window[1])
+    hounsfield -= np.float32(window[0] - window[1] / 2)
+    hounsfield *= np.float32(1.0 / window[1])
+    return hounsfield
 
 
-def _window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+def ct_window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    """(centre, width) in HU: one of `kinds`, a little off."""
     centre, width = dice.pick(kinds)
     return centre + 0.06 * width * dice.between(-1, 1), width * dice.between(0.85, 1.2)
 
 
-def _at(frame: Frame) -> tuple[int, int]:
+def frame_at(frame: Frame) -> tuple[int, int]:
+    """(row, column) of a body frame's origin, where textures are anchored."""
     return round(frame.y), round(frame.x)
 
 
 def torso(
     plan: Plan, canvas: Canvas, frame: Frame, half: float, fat: float, thorax: bool
-) -> tuple[Field, Field, Field, float]:
-    """HU of air, skin, fat, muscle and (for a `thorax`) ribs; depth of the cavity; scale of the body depth."""
+) -> tuple[Field, Part, Field, float]:
+    """HU of air, skin, fat, muscle and (for a `thorax`) ribs; the body's window; depth of the cavity in that window;
+    scale of the body depth."""
     dice = plan.anatomy
-    u, v = frame.u, frame.v
-    body = ellipse(u, v, 0, 0, 1.0, half, power=4) if dice.chance(0.5) else ellipse(u, v, 0, 0, 1.04, half * 1.02)
+    boxy = dice.chance(0.5)
+    part = frame.part(0.0, 0.0, 1.1, half * 1.1)
+    u, v = part.u, part.v
+    body = ellipse(u, v, 0, 0, 1.0, half, power=4) if boxy else ellipse(u, v, 0, 0, 1.04, half * 1.02)
     plane = canvas.blank(-1000.0)
-    at = _at(frame)
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    lay(plane, cover(body, half * frame.scale), -105.0 + 12.0 * cloud)
-    skin = np.clip((np.float32(0.014) - np.abs(body - 0.012)) * np.float32(half * frame.scale), 0, 1)
-    lay(plane, skin, 20.0)
-    wall = body - np.float32(fat)
-    lay(plane, cover(wall, half * frame.scale), 45.0 + 10.0 * cloud)
+    view = plane[part.at]
+    at = frame_at(frame)
+    px = half * frame.scale
+    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)[part.at]
+    tissue = np.float32(12.0) * cloud
+    tissue += np.float32(-105.0)
+    lay(view, cover(body, px), tissue)
+    lay(view, soft_line(body - np.float32(0.012), 0.014, px), 20.0)
+    wall = body
+    wall -= np.float32(fat)
+    np.multiply(np.float32(10.0), cloud, out=tissue)
+    tissue += np.float32(45.0)
+    lay(view, cover(wall, px), tissue)
     cavity = wall - np.float32(dice.between(0.07, 0.12))
-    stripes = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    between = np.clip((stripes - 0.5) * 3, 0, 1) * (wall > 0.01) * (cavity < 0)
-    lay(plane, between.astype(np.float32), -80.0)
+    between = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[part.at] - np.float32(0.5)
+    between *= np.float32(3.0)
+    clipped(between)
+    between *= (wall > 0.01) & (cavity < 0)
+    lay(view, between, -80.0)
     if thorax:
-        ribs = np.clip((np.float32(0.03) - np.abs(cavity + 0.025)) * np.float32(half * frame.scale), 0, 1)
-        where = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-        ribs = ribs * np.clip((where - np.float32(0.1)) * 6, 0, 1)
-        hollow = np.clip((np.float32(0.012) - np.abs(cavity + 0.025)) * np.float32(half * frame.scale), 0, 1)
-        lay(plane, ribs, 520.0 - 300.0 * hollow)
-    return plane, body, cavity, half * frame.scale
+        shell = cavity + np.float32(0.025)
+        ribs = soft_line(shell, 0.03, px)
+        where = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[part.at] - np.float32(0.1)
+        where *= np.float32(6.0)
+        ribs *= clipped(where)
+        hollow = soft_line(shell, 0.012, px)
+        hollow *= np.float32(300.0)
+        lay(view, ribs, np.subtract(np.float32(520.0), hollow, out=hollow))
+    return plane, part, cavity, px
+
+
+def soft_line(distance: Field, half_width: float, per_pixel: float) -> Field:
+    """Soft cover of a line: 1 within `half_width` of where `distance` is 0."""
+    soft = np.abs(distance)
+    np.subtract(np.float32(half_width), soft, out=soft)
+    soft *= np.float32(per_pixel)
+    return clipped(soft)
 
 
 def spine_axial(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, v_body: float) -> Mask:
@@ -106,28 +141,45 @@ def spine_axial(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, v_body: 
     canal = ellipse(u, v, 0, v_body + r * 1.25, r * 0.5, r * 0.42)
     process = ellipse(u, v, 0, v_body + r * 2.2, r * 0.17, r * 0.75)
     wings = ellipse(np.abs(u), v, r * 1.3, v_body + r * 1.5, r * 0.75, r * 0.22, -0.06)
-    bone = np.maximum(np.maximum(body, arch), np.maximum(process, wings))
-    trabeculae = cut("lattice", dice, *u.shape, key=4 * canvas.unit)
-    rim = np.clip((np.float32(0.16) - bone) * 6, 0, 1)
+    bone = body
+    for other in (arch, process, wings):
+        np.maximum(bone, other, out=bone)
+    value = np.float32(60.0) * cut("lattice", dice, *u.shape, key=4 * canvas.unit)
+    value += np.float32(210.0)
+    rim = np.float32(0.16) - bone
+    rim *= np.float32(6.0)
+    clipped(rim)
+    rim *= np.float32(350.0)
+    value += rim
     view = plane[part.at]
-    lay(view, cover(bone, r * frame.scale * 0.8), 210.0 + 60.0 * trabeculae + rim * np.float32(350.0))
+    lay(view, cover(bone, r * frame.scale * 0.8), value)
     lay(view, cover(canal, r * 0.45 * frame.scale), 35.0)
-    mask = np.zeros(plane.shape, np.bool_)
-    mask[part.at] = (bone > 0) & (canal < 0)
-    return mask
+    return canvas.whole(part.at, (bone > 0) & (canal < 0))
 
 
 def _table(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, half: float) -> None:
     dice = plan.pose
     if dice.chance(0.25):
         return
-    depth = frame.v - np.float32(half + dice.between(0.03, 0.1)) + frame.u * frame.u * np.float32(dice.between(0, 0.22))
-    line = np.clip((np.float32(dice.between(0.012, 0.03)) - np.abs(depth)) * np.float32(frame.scale), 0, 1)
-    outside = plane < -700
-    lay(plane, line * outside, dice.between(-500.0, 100.0))
+    drop = dice.between(0.03, 0.1)
+    curve = dice.between(0, 0.22)
+    # The sheet rises by at most `curve` × u² towards the sides and ends 0.16 below its surface.
+    rise = curve * frame.reach_u() ** 2
+    part = frame.band(half + drop + 0.06 - 0.5 * rise, 0.1 + 0.5 * rise)
+    view = plane[part.at]
+    depth = part.v - np.float32(half + drop)
+    bow = part.u * part.u
+    bow *= np.float32(curve)
+    depth += bow
+    line = soft_line(depth, dice.between(0.012, 0.03), frame.scale)
+    outside = view < -700
+    line *= outside
+    lay(view, line, dice.between(-500.0, 100.0))
     if dice.chance(0.6):
-        second = np.clip((np.float32(0.015) - np.abs(depth - 0.13)) * np.float32(frame.scale), 0, 1)
-        lay(plane, second * outside, dice.between(-700.0, 0.0))
+        depth -= np.float32(0.13)
+        second = soft_line(depth, 0.015, frame.scale)
+        second *= outside
+        lay(view, second, dice.between(-700.0, 0.0))
 
 
 def chest_axial(plan: Plan) -> Truth:
@@ -136,20 +188,32 @@ def chest_axial(plan: Plan) -> Truth:
     dice = plan.anatomy
     half = dice.between(0.62, 0.8)
     frame = body_frame(plan, canvas, 0.45, 0.018, (0.97, 1.03))
-    plane, _body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.03, 0.16), True)
-    u, v = frame.u, frame.v
-    at = _at(frame)
+    plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.03, 0.16), True)
+    at = frame_at(frame)
     level = dice.unit()  # 0: aortic arch, 1: heart
-    clumps = np.clip(cut("lattice", dice, canvas.height, canvas.width, 10 * canvas.unit, at) * 2 - 0.3, 0, 1)
-    lay(plane, cover(cavity, depth_px), -95.0 + 125.0 * clumps)
+    clumps = cut("lattice", dice, canvas.height, canvas.width, 10 * canvas.unit, at)[body.at] * np.float32(2.0)
+    clumps -= np.float32(0.3)
+    clipped(clumps)
+    clumps *= np.float32(125.0)
+    clumps += np.float32(-95.0)
+    lay(plane[body.at], cover(cavity, depth_px), clumps)
     heart_r = 0.16 + 0.26 * level if level > 0.35 else 0.0
     heart_u, heart_v = dice.between(0.1, 0.2), -half * dice.between(0.18, 0.3)
     centre_width = dice.between(0.14, 0.22)
-    middle = ellipse(u, v, 0.02, -0.1 * half, centre_width, half * 0.75, power=4)
-    heart = ellipse(u, v, heart_u, heart_v, max(heart_r, 0.1), max(heart_r, 0.1) * 0.82, 0.1)
+    # What the lungs leave free: the middle and twice the heart's depth, told only near them.
+    exclude = canvas.blank(-1.0)
+    part = frame.part(0.02, -0.1 * half, 1.5 * centre_width, 1.5 * half * 0.75)
+    exclude[part.at] = ellipse(part.u, part.v, 0.02, -0.1 * half, centre_width, half * 0.75, power=4)
+    heart_part = frame.part(heart_u - 0.05, heart_v, 1.5 * max(heart_r, 0.1), 1.5 * max(heart_r, 0.1))
+    heart = None
     if heart_r:
-        heart = np.maximum(heart, ellipse(u, v, -0.08, heart_v + 0.03, heart_r * 0.55, heart_r * 0.6))
-    exclude = np.maximum(middle, heart * 2 if heart_r else middle)
+        heart = ellipse(heart_part.u, heart_part.v, heart_u, heart_v, heart_r, heart_r * 0.82, 0.1)
+        auricle = ellipse(heart_part.u, heart_part.v, -0.08, heart_v + 0.03, heart_r * 0.55, heart_r * 0.6)
+        np.maximum(heart, auricle, out=heart)
+        view = exclude[heart_part.at]
+        np.maximum(view, heart * np.float32(2.0), out=view)
+    whole_cavity = canvas.blank(-1.0)
+    whole_cavity[body.at] = cavity
     lungs: list[Mask] = []
     softs: list[Field] = []
     for sign in (-1.0, 1.0):
@@ -157,29 +221,47 @@ def chest_axial(plan: Plan) -> Truth:
         part = frame.part(middle_u, 0.0, 0.5, half)
         shape = ellipse(part.u, part.v, middle_u, dice.between(-0.02, 0.06) * half, dice.between(0.36, 0.46),
                         half * dice.between(0.7, 0.86), sign * dice.between(0, 0.03))  # fmt: skip
-        shape = np.minimum(np.minimum(shape, cavity[part.at] * 1.6), exclude[part.at] * np.float32(-0.5))
-        shape = np.minimum(shape, np.float32(sign) * part.u - np.float32(0.04))
-        lungs.append(np.zeros(plane.shape, np.bool_))
-        lungs[-1][part.at] = shape > 0
+        np.minimum(shape, whole_cavity[part.at] * np.float32(1.6), out=shape)
+        np.minimum(shape, exclude[part.at] * np.float32(-0.5), out=shape)
+        np.minimum(shape, np.float32(sign) * part.u - np.float32(0.04), out=shape)
+        lungs.append(canvas.whole(part.at, shape > 0))
         softs.append(canvas.blank())
         softs[-1][part.at] = cover(shape, 0.4 * frame.scale)
-    air = np.maximum(softs[0], softs[1])
+    part = frame.part(0.0, 0.0, 0.98, half)  # holds both lungs
+    view = plane[part.at]
+    air = np.maximum(softs[0][part.at], softs[1][part.at])
     lung_hu = dice.between(-880, -760)
     haze = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    lay(plane, air, np.float32(lung_hu) + 25.0 * haze - np.float32(60) * v)
-    near = np.clip(np.float32(1.15) - np.sqrt(u * u + v * v) * np.float32(1.1), 0.15, 1.0)
-    branch = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    twig = cut("vessels", dice, canvas.height, canvas.width, 8 * canvas.unit, at)
-    dots = cut("vessels", dice, canvas.height, canvas.width, 4 * canvas.unit, at)
-    tree = np.maximum(np.maximum(branch * 1.6, twig * 1.2), dots * np.float32(dice.between(0.3, 1.0)))
-    lay(plane, air * np.clip(tree * near * np.float32(dice.between(1.0, 2.2)), 0, 1), 20.0)
+    value = np.float32(25.0) * haze[part.at]
+    value += np.float32(lung_hu)
+    value -= np.float32(60) * part.v
+    lay(view, air, value)
+    near = part.u * part.u
+    near += part.v * part.v
+    np.sqrt(near, out=near)
+    near *= np.float32(1.1)
+    np.subtract(np.float32(1.15), near, out=near)
+    clipped(near, 0.15, 1.0)
+    tree = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[part.at] * np.float32(1.6)
+    twig = cut("vessels", dice, canvas.height, canvas.width, 8 * canvas.unit, at)[part.at] * np.float32(1.2)
+    np.maximum(tree, twig, out=tree)
+    dots = cut("vessels", dice, canvas.height, canvas.width, 4 * canvas.unit, at)[part.at]
+    np.maximum(tree, np.multiply(dots, np.float32(dice.between(0.3, 1.0)), out=twig), out=tree)
+    tree *= near
+    tree *= np.float32(dice.between(1.0, 2.2))
+    clipped(tree)
+    tree *= air
+    lay(view, tree, 20.0)
     contrast = dice.chance(0.6)
     blood = dice.between(120, 320) if contrast else dice.between(30, 50)
-    heart_soft = cover(heart, max(heart_r, 0.1) * 0.82 * frame.scale)
-    if heart_r:
-        wall = np.clip(heart * 4, 0, 1)
-        lay(plane, heart_soft, np.float32(50.0) + wall * np.float32(0.85 * (blood - 50.0)) + 8.0 * haze)
-        canvas.note_anatomy("heart", (heart > 0), 102)
+    if heart is not None:
+        wall = heart * np.float32(4.0)
+        clipped(wall)
+        wall *= np.float32(0.85 * (blood - 50.0))
+        wall += np.float32(50.0)
+        wall += np.float32(8.0) * haze[heart_part.at]
+        lay(plane[heart_part.at], cover(heart, heart_r * 0.82 * frame.scale), wall)
+        canvas.note_anatomy("heart", heart > 0, 102, at=heart_part.at)
     spine_v = half * dice.between(0.5, 0.6)
     spot(plane, frame, (dice.between(0.1, 0.16), spine_v - dice.between(0.18, 0.24)), (0.075, 0.075), blood)
     if not heart_r:
@@ -198,7 +280,7 @@ def chest_axial(plan: Plan) -> Truth:
         canvas.note_anatomy("lung", lung, 100 + index)
     mm = plan.choice.between(330, 430) / (2 * frame.scale)
     _lung_findings(plan, canvas, frame, plane, lungs, softs, half, mm)
-    window = _window(plan.pose, ((-600, 1500), (-500, 1600), (40, 400), (40, 400), (-600, 1300), (50, 350)))
+    window = ct_window(plan.pose, ((-600, 1500), (-500, 1600), (40, 400), (40, 400), (-600, 1300), (50, 350)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35) * (1.0 if window[1] < 800 else 1.5))
     return canvas.truth(grey_bytes(shown), "ct", "axial", "chest", mm, plan.seed, frame)
 
@@ -266,7 +348,7 @@ def chest_coronal(plan: Plan) -> Truth:
     canvas = Canvas(plan.size)
     dice = plan.anatomy
     frame = body_frame(plan, canvas, 0.42, 0.015, (1.0, 1.2))
-    u, v, at = frame.u, frame.v, _at(frame)
+    u, v, at = frame.u, frame.v, frame_at(frame)
     body = np.maximum(ellipse(u, v, 0, 0.35, 0.98, 1.5, power=4), ellipse(u, v, 0, -1.1, 0.22, 0.5, power=4))
     plane = canvas.blank(-1000.0)
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
@@ -317,7 +399,7 @@ def chest_coronal(plan: Plan) -> Truth:
         canvas.note_anatomy("lung", lung, 100 + index)
     mm = plan.choice.between(330, 430) / (2 * frame.scale)
     _lung_findings(plan, canvas, frame, plane, lungs, softs, 0.9, mm)
-    window = _window(plan.pose, ((-600, 1500), (40, 400), (-500, 1400)))
+    window = ct_window(plan.pose, ((-600, 1500), (40, 400), (-500, 1400)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(6, 35))
     return canvas.truth(grey_bytes(shown), "ct", "coronal", "chest", mm, plan.seed, frame)
 
@@ -328,30 +410,40 @@ def abdomen_axial(plan: Plan) -> Truth:
     dice = plan.anatomy
     half = dice.between(0.64, 0.82)
     frame = body_frame(plan, canvas, 0.45, 0.02, (0.97, 1.03))
-    plane, _, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.04, 0.2), False)
-    u, v, at = frame.u, frame.v, _at(frame)
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    lay(plane, cover(cavity, depth_px), -95.0 + 12.0 * cloud)
+    plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.04, 0.2), False)
+    u, v, at = body.u, body.v, frame_at(frame)
+    whole_cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
+    view, cloud = plane[body.at], whole_cloud[body.at]
+    lay(view, cover(cavity, depth_px), -95.0 + 12.0 * cloud)
     enhanced = dice.chance(0.5)
-    inside = cavity > 0
-    bowel = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    loops = np.clip(bowel * 3 - 0.6, 0, 1) * (u > -0.15) * (v < 0.25 * half) * inside
-    lay(plane, loops.astype(np.float32), 30.0 + 15.0 * cloud)
-    gas = np.clip(bowel * 4 - 5.5, 0, 1) * (u > -0.15) * (v < 0.1 * half) * inside
-    lay(plane, gas.astype(np.float32), -900.0)
-    spleen = np.minimum(ellipse(u, v, 0.66, half * 0.2, 0.16, half * 0.42, 0.04), cavity * 2)
-    lay(plane, cover(spleen, 0.16 * frame.scale), dice.between(50.0, 130.0))
+    inside = (u > -0.15) & (v < 0.25 * half) & (cavity > 0)
+    bowel = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[body.at]
+    loops = bowel * np.float32(3.0)
+    loops -= np.float32(0.6)
+    clipped(loops)
+    loops *= inside
+    lay(view, loops, 30.0 + 15.0 * cloud)
+    gas = bowel * np.float32(4.0)
+    gas -= np.float32(5.5)
+    clipped(gas)
+    gas *= inside & (v < 0.1 * half)
+    lay(view, gas, -900.0)
+    cavity *= np.float32(2.0)
+    spleen = ellipse(u, v, 0.66, half * 0.2, 0.16, half * 0.42, 0.04)
+    np.minimum(spleen, cavity, out=spleen)
+    lay(view, cover(spleen, 0.16 * frame.scale), dice.between(50.0, 130.0))
     liver_hu = dice.between(90, 130) if enhanced else dice.between(45, 68)
     liver = ellipse(
         u, v, -0.45, -0.06 * half, dice.between(0.42, 0.52), half * dice.between(0.6, 0.72), dice.between(-0.05, 0.05)
     )
-    liver = np.maximum(liver, ellipse(u, v, -0.1, -half * 0.42, 0.35, half * 0.25, 0.03))
-    liver = np.minimum(liver, cavity * 2)
-    lay(plane, cover(liver, 0.35 * frame.scale), np.float32(liver_hu) + 5.0 * cloud)
-    tree = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    lay(
-        plane, cover(liver - 0.15, 0.35 * frame.scale) * np.clip(tree * 1.5, 0, 1), liver_hu + (35 if enhanced else -12)
-    )
+    np.maximum(liver, ellipse(u, v, -0.1, -half * 0.42, 0.35, half * 0.25, 0.03), out=liver)
+    np.minimum(liver, cavity, out=liver)
+    lay(view, cover(liver, 0.35 * frame.scale), np.float32(liver_hu) + 5.0 * cloud)
+    tree = cut("vessels", dice, canvas.height, canvas.width, 16 * canvas.unit, at)[body.at] * np.float32(1.5)
+    clipped(tree)
+    tree *= cover(liver - np.float32(0.15), 0.35 * frame.scale)
+    lay(view, tree, liver_hu + (35 if enhanced else -12))
+    liver_mask = canvas.whole(body.at, liver > 0)
     kidney_hu = dice.between(140, 210) if enhanced else dice.between(28, 40)
     kidneys: list[Mask] = []
     for sign in (-1.0, 1.0):
@@ -364,9 +456,8 @@ def abdomen_axial(plan: Plan) -> Truth:
         view = plane[part.at]
         lay(view, cover(kidney + 0.12, size * frame.scale), -90.0)
         medulla = np.clip(kidney * 3 - 1.0, 0, 1) * np.float32(35 if enhanced else 0)
-        lay(view, cover(shape, size * frame.scale), np.float32(kidney_hu) - medulla + 5.0 * cloud[part.at])
-        kidneys.append(np.zeros(plane.shape, np.bool_))
-        kidneys[-1][part.at] = shape > 0
+        lay(view, cover(shape, size * frame.scale), np.float32(kidney_hu) - medulla + 5.0 * whole_cloud[part.at])
+        kidneys.append(canvas.whole(part.at, shape > 0))
     spine_v = half * dice.between(0.42, 0.5)
     blood = dice.between(130, 260) if enhanced else 40.0
     for sign, r in ((1.0, 0.07), (-1.0, 0.085)):
@@ -382,12 +473,12 @@ def abdomen_axial(plan: Plan) -> Truth:
     spine = spine_axial(plan, canvas, frame, plane, spine_v)
     _table(plan, canvas, frame, plane, half)
     canvas.note_anatomy("spine", spine, 103)
-    canvas.note_anatomy("liver", liver > 0, 104)
+    canvas.note_anatomy("liver", liver_mask, 104)
     for index, kidney in enumerate(kidneys):
         canvas.note_anatomy("kidney", kidney, 105 + index)
     mm = plan.choice.between(300, 420) / (2 * frame.scale)
-    _organ_findings(plan, canvas, frame, plane, liver > 0, kidneys, half, liver_hu, kidney_hu)
-    window = _window(plan.pose, ((40, 400), (50, 350), (60, 250), (40, 450)))
+    _organ_findings(plan, canvas, frame, plane, liver_mask, kidneys, half, liver_hu, kidney_hu)
+    window = ct_window(plan.pose, ((40, 400), (50, 350), (60, 250), (40, 450)))
     shown = windowed(plan, canvas, plane, window, plan.acquisition.between(4, 16))
     return canvas.truth(grey_bytes(shown), "ct", "axial", "abdomen", mm, plan.seed, frame)
 
@@ -422,116 +513,3 @@ def _organ_findings(
         if patch is not None:
             lay_patch(plane, patch, plan.findings[identity].between(450.0, 1100.0))
             canvas.note("stone", patch, identity)
-
-
-def _brain_window(plan: Plan) -> tuple[float, float]:
-    return _window(plan.pose, ((40, 80), (35, 90), (50, 130), (75, 215)))
-
-
-def head_axial(plan: Plan) -> Truth:
-    """An axial head slice: skull, brain, ventricles, bright haemorrhages."""
-    canvas = Canvas(plan.size)
-    dice = plan.anatomy
-    frame = body_frame(plan, canvas, 0.36, 0.015, (1.12, 1.28))
-    u, v, at = frame.u, frame.v, _at(frame)
-    head = ellipse(u, v, 0, 0, 1, 1)
-    skull = dice.between(0.05, 0.11)
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    plane = canvas.blank(-1000.0)
-    lay(plane, cover(head, frame.scale), 20.0 + 30.0 * cloud)
-    outer = head - np.float32(dice.between(0.03, 0.07))
-    lay(plane, cover(outer, frame.scale), 1000.0 - 250.0 * cloud)
-    inner = outer - np.float32(skull)
-    brain_soft = cover(inner, frame.scale)
-    lay(plane, brain_soft, 8.0)
-    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    cortex = inner - np.float32(0.02)
-    sulci = np.clip((folds - np.float32(dice.between(0.85, 0.95))) * 14, 0, 1) * np.clip((0.22 - inner) * 12, 0, 1)
-    grey = np.clip((np.float32(0.16) + np.float32(0.05) * cloud - inner) * 14, 0, 1)
-    matter = np.float32(27.0) + grey * np.float32(9.0) - sulci * np.float32(22.0)
-    lay(plane, cover(cortex, frame.scale), matter)
-    for sign in (-1.0, 1.0):
-        spot(plane, frame, (sign * 0.27, 0.05), (0.13, 0.22), 36.0, sign * 0.05)
-    falx = np.clip((np.float32(0.012) - np.abs(u)) * np.float32(frame.scale), 0, 1) * (np.abs(v) > 0.35) * (inner > 0)
-    lay(plane, falx.astype(np.float32), 55.0)
-    ventricle = canvas.blank(-1.0) if dice.chance(0.2) else ventricles_axial(frame, dice)
-    lay(plane, cover(ventricle, 0.1 * frame.scale), 6.0)
-    canvas.note_anatomy("brain", cortex > 0, 107)
-    canvas.note_anatomy("ventricle", ventricle > 0, 108)
-    _bleeds(plan, canvas, frame, plane, inner, cortex > 0.03)
-    mm = plan.choice.between(135, 165) / (2 * frame.scale)
-    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
-    return canvas.truth(grey_bytes(shown), "ct", "axial", "head", mm, plan.seed, frame)
-
-
-def ventricles_axial(frame: Frame, dice: Dice) -> Field:
-    """Depth of paired lateral ventricles and the third ventricle between them."""
-    side, v = np.abs(frame.u), frame.v
-    size = dice.between(0.7, 1.5)
-    front = ellipse(side, v, 0.1 + 0.03 * size, -0.22, 0.06 * size, 0.2, -0.05)
-    back = ellipse(side, v, 0.15 + 0.05 * size, 0.3, 0.065 * size, 0.22, 0.06)
-    depth = np.maximum(front, back)
-    if dice.chance(0.5):
-        depth = np.maximum(depth, ellipse(side, v, 0.08 + 0.03 * size, 0.03, 0.05 * size, 0.25))
-    else:
-        depth = np.maximum(depth, ellipse(side, v, 0.0, 0.05, 0.025 * size, 0.14))
-    return depth
-
-
-def _bleeds(plan: Plan, canvas: Canvas, frame: Frame, plane: Field, inner: Field, brain: Mask) -> None:
-    for identity in range(plan.choice.count(0.45, 3)):
-        patch = seek(plan, canvas, frame, identity, brain, (-0.8, 0.8, -0.8, 0.8), (4, 19), rough=0.18, cell=0.7,
-                     edge=2.0, elongation=2.0)  # fmt: skip
-        if patch is not None:
-            dice = plan.findings[identity]
-            swelling = np.clip(1.0 + (patch.depth - 0.0) * 3.0, 0, 1)
-            part = plane[patch.rows, patch.columns]
-            part -= swelling * np.float32(dice.between(0, 10)) * (inner[patch.rows, patch.columns] > 0.02)
-            lay_patch(plane, patch, np.float32(dice.between(66, 85)) + 3.0 * cut("lattice", dice, *part.shape, key=4))
-            canvas.note("haemorrhage", patch, identity)
-
-
-def head_sagittal(plan: Plan) -> Truth:
-    """A sagittal (no sides) or coronal head slice."""
-    canvas = Canvas(plan.size)
-    dice = plan.anatomy
-    coronal = dice.chance(0.5)
-    frame = body_frame(plan, canvas, 0.36, 0.02, (1.0, 1.12) if coronal else (0.85, 0.95))
-    u, v, at = frame.u, frame.v, _at(frame)
-    cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
-    head = np.maximum(
-        ellipse(u, v, 0, -0.1, 1, 0.95), ellipse(u, v, -0.25 if not coronal else 0, 0.7, 0.6, 0.9, power=4)
-    )
-    plane = canvas.blank(-1000.0)
-    lay(plane, cover(head, frame.scale), 25.0 + 30.0 * cloud)
-    vault = ellipse(u, v, 0, -0.12, 0.93, 0.86)
-    lay(plane, cover(vault, frame.scale), 1000.0 - 250.0 * cloud)
-    inner = vault - np.float32(dice.between(0.06, 0.1))
-    face = ellipse(u, v, -0.55 if not coronal else 0, 0.85, 0.3, 0.3)
-    lay(
-        plane,
-        np.clip(cut("ridges", dice, canvas.height, canvas.width, 16, at) * 4 - 2.6, 0, 1)
-        * (face > -0.5)
-        * (vault < 0)
-        * (head > 0.05),
-        600.0,
-    )
-    lay(plane, cover(ellipse(u, v, -0.5 if not coronal else 0, 0.75, 0.13, 0.16), 10.0), -900.0)
-    lay(plane, cover(inner, frame.scale), 8.0)
-    cortex = inner - np.float32(0.02)
-    folds = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, at)
-    sulci = np.clip((folds - np.float32(0.88)) * 14, 0, 1) * np.clip((0.3 - inner) * 12, 0, 1)
-    grey = np.clip((np.float32(0.16) + np.float32(0.05) * cloud - inner) * 14, 0, 1)
-    lay(plane, cover(cortex, frame.scale), np.float32(27.0) + grey * np.float32(9.0) - sulci * np.float32(22.0))
-    if coronal:
-        ventricle = ellipse(np.abs(u), v, 0.14, -0.12, 0.07, 0.17, 0.08)
-    else:
-        ventricle = np.minimum(ellipse(u, v, 0.05, -0.1, 0.42, 0.2), -ellipse(u, v, 0.05, 0.0, 0.36, 0.17))
-    lay(plane, cover(ventricle, 8.0), 6.0)
-    canvas.note_anatomy("brain", cortex > 0, 107, sided=coronal)
-    canvas.note_anatomy("ventricle", ventricle > 0, 108, sided=coronal)
-    _bleeds(plan, canvas, frame, plane, inner, cortex > 0.03)
-    mm = plan.choice.between(135, 165) / (2 * frame.scale)
-    shown = windowed(plan, canvas, plane, _brain_window(plan), plan.acquisition.between(1.5, 5.5))
-    plane_name = "coronal" if coronal else "sagittal"
-    return canvas.truth(grey_bytes(shown), "ct", plane_name, "head", mm, plan.seed, frame if coronal else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from vesalius.phantoms.acquisition import colour_bytes, round_view, tint
 from vesalius.phantoms.canvas import Canvas, Frame, Plan
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.placing import plain_frame, seek
-from vesalius.phantoms.shapes import blob, circle_points, cover, dense, ellipse, strokes, walk
+from vesalius.phantoms.shapes import blob, circle_points, clipped, cover, dense, ellipse, strokes, walk
 from vesalius.phantoms.textures import cut
 from vesalius.phantoms.truth import Truth
 
@@ -46,6 +47,13 @@ def expose(plan: Plan, canvas: Canvas, planes: Field) -> None:
         plane += np.float32(sigma) * cut("grain", dice, canvas.height, canvas.width)
 
 
+def dim(planes: Field, by: Field, shares: Sequence[float]) -> None:
+    """Take a share of `by` (0…1) from each plane, in place: plane × (1 − by × share)."""
+    for plane, share in zip(planes, shares, strict=True):
+        kept = by * np.float32(share)
+        plane *= np.subtract(np.float32(1.0), kept, out=kept)
+
+
 def fundus(plan: Plan) -> Truth:
     """The back of the eye: optic disc, vessels, macula; microaneurysms, exudates, haemorrhages."""
     canvas = Canvas(plan.size)
@@ -57,28 +65,40 @@ def fundus(plan: Plan) -> Truth:
     if dice.chance(0.25):
         base = mixed(base, (0.78, 0.5, 0.3), dice.unit())
     cloud = cut("fractal", dice, canvas.height, canvas.width)
-    distance = np.sqrt(frame.u * frame.u + frame.v * frame.v) * np.float32(1 / radius)
-    shade = np.float32(1.05) - np.float32(dice.between(0.1, 0.45)) * distance * distance + np.float32(0.05) * cloud
+    distance = frame.u * frame.u
+    distance += frame.v * frame.v
+    np.sqrt(distance, out=distance)
+    distance *= np.float32(1 / radius)
+    shade = np.float32(dice.between(0.1, 0.45)) * distance
+    shade *= distance
+    np.subtract(np.float32(1.05), shade, out=shade)
+    shade += np.float32(0.05) * cloud
     planes = painted(canvas, base, shade)
     side = 1.0 if dice.chance(0.5) else -1.0
     du, dv = side * dice.between(0.4, 0.65) * radius, dice.between(-0.12, 0.12)
-    macula = np.clip(1 - np.sqrt((frame.u + np.float32(du * 0.55)) ** 2 + (frame.v - dv - 0.06) ** 2) * 3.2, 0, 1)
-    planes *= np.float32(1) - np.float32(dice.between(0.2, 0.5)) * macula
+    part = frame.part(-du * 0.55, dv + 0.06, 0.32, 0.32)
+    macula = (part.u + np.float32(du * 0.55)) ** 2
+    macula += (part.v - np.float32(dv) - np.float32(0.06)) ** 2
+    np.sqrt(macula, out=macula)
+    macula *= np.float32(3.2)
+    np.subtract(np.float32(1.0), macula, out=macula)
+    dim(planes[:, *part.at], clipped(macula), [dice.between(0.2, 0.5)] * 3)
     disc_r = dice.between(0.12, 0.18) * radius
-    disc = ellipse(frame.u, frame.v, du, dv, disc_r, disc_r * dice.between(1.0, 1.15))
-    everywhere = slice(0, canvas.height), slice(0, canvas.width)
+    disc_part = frame.part(du, dv, 1.5 * disc_r, 1.5 * disc_r)
+    disc = ellipse(disc_part.u, disc_part.v, du, dv, disc_r, disc_r * dice.between(1.0, 1.15))
     tint(
         planes,
-        *everywhere,
+        *disc_part.at,
         cover(disc, disc_r * frame.scale / 2.5),
         mixed((0.95, 0.72, 0.42), (0.98, 0.85, 0.6), dice.unit()),
     )
-    cup = ellipse(frame.u, frame.v, du + 0.1 * disc_r * side, dv, disc_r * 0.45, disc_r * 0.5)
-    tint(planes, *everywhere, cover(cup, 3.0) * np.float32(0.7), (1.0, 0.95, 0.8))
+    cup = ellipse(disc_part.u, disc_part.v, du + 0.1 * disc_r * side, dv, disc_r * 0.45, disc_r * 0.5)
+    tint(planes, *disc_part.at, cover(cup, 3.0) * np.float32(0.7), (1.0, 0.95, 0.8))
     _retinal_vessels(canvas, frame, dice, planes, (du, dv), side)
     field = view > 0.95
-    canvas.note_anatomy("optic disc", (disc > 0) & field, 109, sided=False)
-    _retinal_findings(plan, canvas, frame, planes, field & (disc < -0.25), radius)
+    canvas.note_anatomy("optic disc", (disc > 0) & field[disc_part.at], 109, sided=False, at=disc_part.at)
+    field[disc_part.at] &= disc < -0.25
+    _retinal_findings(plan, canvas, frame, planes, field, radius)
     expose(plan, canvas, planes)
     planes *= view
     planes += np.float32(plan.acquisition.between(0.0, 0.03))
@@ -117,14 +137,11 @@ def _retinal_vessels(
     width = dice.between(1.3, 2.0) * unit
     extent = canvas.height, canvas.width
     calibre = np.array([1.0, 0.75, 0.7] * 2)[None, :]
-    lines = np.maximum(
-        strokes(extent, *dense(trunk, width * (1.0 - np.arange(44) / 67.0)[:, None] * calibre)),
-        strokes(extent, *dense(twigs, 0.5 * width * (1.0 - np.arange(20) / 30.0)[:, None] + np.zeros((1, len(picks))))),
-    )
+    lines = strokes(extent, *dense(trunk, width * (1.0 - np.arange(44) / 67.0)[:, None] * calibre))
+    thin = 0.5 * width * (1.0 - np.arange(20) / 30.0)[:, None] + np.zeros((1, len(picks)))
+    np.maximum(lines, strokes(extent, *dense(twigs, thin)), out=lines)
     depth = dice.between(0.45, 0.75)
-    planes[0] *= 1 - lines * np.float32(0.45 * depth)
-    planes[1] *= 1 - lines * np.float32(0.85 * depth)
-    planes[2] *= 1 - lines * np.float32(0.7 * depth)
+    dim(planes, lines, (0.45 * depth, 0.85 * depth, 0.7 * depth))
 
 
 def _retinal_findings(plan: Plan, canvas: Canvas, frame: Frame, planes: Field, field: Mask, radius: float) -> None:
@@ -172,15 +189,19 @@ def skin(plan: Plan) -> Truth:
     t = dice.unit() * (len(_SKIN) - 1.001)
     tone = mixed(_SKIN[int(t)], _SKIN[int(t) + 1], t - int(t))
     cloud = cut("fractal", dice, canvas.height, canvas.width)
-    shade = np.float32(1.0) + np.float32(dice.between(0.02, 0.06)) * cloud
+    shade = np.float32(dice.between(0.02, 0.06)) * cloud
+    shade += np.float32(1.0)
     lines = cut("ridges", dice, canvas.height, canvas.width, dice.pick((4, 8, 16)) * canvas.unit)
-    shade = shade - np.float32(dice.between(0.0, 0.08)) * lines
+    shade -= np.float32(dice.between(0.0, 0.08)) * lines
     light = cut("lattice", dice, canvas.height, canvas.width, 128)
-    shade = shade * (np.float32(1) + np.float32(dice.between(0.0, 0.12)) * light)
+    bright = np.float32(dice.between(0.0, 0.12)) * light
+    bright += np.float32(1.0)
+    shade *= bright
     planes = painted(canvas, tone, shade)
-    red = np.clip(cut("lattice", dice, canvas.height, canvas.width, 64) - 0.4, 0, 2) * np.float32(dice.between(0, 0.08))
-    planes[1] *= 1 - red
-    planes[2] *= 1 - red
+    red = cut("lattice", dice, canvas.height, canvas.width, 64) - np.float32(0.4)
+    clipped(red, 0.0, 2.0)
+    red *= np.float32(dice.between(0, 0.08))
+    planes[1:] *= np.subtract(np.float32(1.0), red, out=red)
     for identity in range(plan.choice.count(0.38, 3)):
         _mole(plan, canvas, frame, planes, identity, tone)
     if dice.chance(0.55):
@@ -258,30 +279,47 @@ def endoscopy(plan: Plan) -> Truth:
         tone = mixed(tone, (0.85, 0.66, 0.45), dice.unit())
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
     bend = cut("lattice", dice, canvas.height, canvas.width, 64 * canvas.unit, at)
-    radius = np.sqrt(frame.u * frame.u + frame.v * frame.v) + np.float32(0.09) * bend
+    radius = frame.u * frame.u
+    radius += frame.v * frame.v
+    np.sqrt(radius, out=radius)
+    scratch = np.float32(0.09) * bend
+    radius += scratch
     wrinkle = cut("lattice", dice, canvas.height, canvas.width, 20 * canvas.unit, at)
-    rings = (radius + np.float32(dice.between(0.01, 0.05)) * wrinkle) * np.float32(dice.between(1.3, 2.6))
-    saw = rings - np.floor(rings)
-    fold = np.minimum(saw, (np.float32(1.0) - saw) * np.float32(dice.between(4, 9)))
+    saw = np.multiply(np.float32(dice.between(0.01, 0.05)), wrinkle, out=scratch)
+    saw += radius
+    saw *= np.float32(dice.between(1.3, 2.6))
+    fold = np.floor(saw)
+    saw -= fold
+    np.subtract(np.float32(1.0), saw, out=fold)
+    fold *= np.float32(dice.between(4, 9))
+    np.minimum(saw, fold, out=fold)
     lumen = dice.between(0.15, 0.42) if dice.chance(0.75) else 0.0
-    shade = np.clip((radius - np.float32(lumen * 0.5)) * np.float32(1.0 / max(lumen, 0.12)), 0.08, 1.0)
-    if lumen == 0.0:
+    if lumen:
+        shade = radius - np.float32(lumen * 0.5)
+        shade *= np.float32(1.0 / max(lumen, 0.12))
+        clipped(shade, 0.08, 1.0)
+    else:
         shade = canvas.blank(1.0)
-    shade = shade * (np.float32(1.0) - np.float32(dice.between(0.1, 0.45)) * fold) + np.float32(0.04) * cloud
+    fold *= np.float32(dice.between(0.1, 0.45))
+    shade *= np.subtract(np.float32(1.0), fold, out=fold)
+    shade += np.multiply(np.float32(0.04), cloud, out=scratch)
     planes = painted(canvas, tone, shade)
     web = cut("vessels", dice, canvas.height, canvas.width, 32 * canvas.unit, at)
-    threads = np.clip(web * 2.5, 0, 1) * np.float32(dice.between(0.0, 0.35))
-    planes[1] *= 1 - threads
-    planes[2] *= 1 - threads
+    threads = clipped(web * np.float32(2.5))
+    threads *= np.float32(dice.between(0.0, 0.35))
+    planes[1:] *= np.subtract(np.float32(1.0), threads, out=threads)
     wall = (radius > lumen * 1.1) if lumen else np.ones((canvas.height, canvas.width), np.bool_)
     view = _port(canvas, dice) if dice.chance(0.5) else canvas.blank(1.0)
     host = wall & (view > 0.9)
     shining = cut("lattice", dice, canvas.height, canvas.width, 8 * canvas.unit, at)
-    glints = np.clip((shining + np.float32(0.6) * bend - np.float32(dice.between(2.4, 3.0))) * 4, 0, 1) * np.clip(
-        shade * 1.5, 0, 1
-    )
-    for plane in planes:
-        plane += glints * (np.float32(0.97) - plane)
+    glints = np.multiply(np.float32(0.6), bend, out=scratch)
+    glints += shining
+    glints -= np.float32(dice.between(2.4, 3.0))
+    glints *= np.float32(4.0)
+    clipped(glints)
+    shade *= np.float32(1.5)
+    glints *= clipped(shade)
+    tint(planes, slice(None), slice(None), glints, (0.97, 0.97, 0.97))
     for identity in range(plan.choice.count(0.4, 3)):
         _polyp(plan, canvas, frame, planes, host, identity, tone)
     if plan.choice.chance(0.25):

@@ -6,6 +6,7 @@ follow. Only + − × ÷ and square roots are used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,20 @@ from numpy.typing import NDArray
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.textures import cut
 
-__all__ = ["Patch", "blob", "circle_points", "cover", "dense", "ellipse", "longest_diameter", "strokes", "walk", "wave"]
+__all__ = [
+    "Patch",
+    "blob",
+    "circle_points",
+    "clipped",
+    "cover",
+    "dense",
+    "ellipse",
+    "longest_diameter",
+    "longest_diameters",
+    "strokes",
+    "walk",
+    "wave",
+]
 
 Field = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -52,7 +66,8 @@ def circle_points(turn: float) -> tuple[float, float]:
 
 def wave(phase: Field) -> Field:
     """A sine-like wave of `phase` in turns: two parabolas, −1…1, zero at whole and half turns."""
-    t = phase - np.floor(phase)
+    t = np.floor(phase)
+    np.subtract(phase, t, out=t)
     t *= np.float32(2.0)
     t -= np.float32(1.0)
     bow = np.abs(t)
@@ -68,6 +83,11 @@ def cover(depth: Field, per_pixel: float) -> Field:
     soft += np.float32(0.5)
     np.maximum(soft, np.float32(0.0), out=soft)
     return np.minimum(soft, np.float32(1.0), out=soft)
+
+
+def clipped(field: Field, low: float = 0.0, high: float = 1.0) -> Field:
+    """`field` itself, limited to low … high in place."""
+    return np.clip(field, low, high, out=field)
 
 
 def ellipse(u: Field, v: Field, cu: float, cv: float, ru: float, rv: float, turn: float = 0.0, power: int = 2) -> Field:
@@ -125,18 +145,27 @@ def blob(
     dx = (np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - x))[None, :]
     dy = (np.arange(y0, y1, dtype=np.float32) + np.float32(0.5 - y))[:, None]
     c, s = circle_points(turn)
-    a = (dx * np.float32(c) + dy * np.float32(s)) * np.float32(1.0 / rx)
-    b = (dy * np.float32(c) - dx * np.float32(s)) * np.float32(1.0 / ry)
-    a2, b2 = a * a, b * b
-    distance = np.sqrt(a2 + b2) if power == 2 else np.sqrt(np.sqrt(a2 * a2 + b2 * b2))
+    a = dx * np.float32(c) + dy * np.float32(s)
+    a *= np.float32(1.0 / rx)
+    b = dy * np.float32(c) - dx * np.float32(s)
+    b *= np.float32(1.0 / ry)
+    distance, b2 = a * a, b * b
+    if power == 4:
+        distance *= distance
+        b2 *= b2
+    distance += b2
+    np.sqrt(distance, out=distance)
+    if power == 4:
+        np.sqrt(distance, out=distance)
     if rough:
         # The noise is anchored at the centre, so a shape cut by the border keeps its outline.
         size = int(2 * reach) + 4
         noise = cut("lattice", Dice(texture), size, size, cell or 0.7 * (rx + ry))
         top, left = y0 - int(y - reach), x0 - int(x - reach)
         bend = np.float32(rough) * noise[top : top + y1 - y0, left : left + x1 - x0]
-        distance = distance + bend * np.minimum(distance, np.float32(1.0))
-    depth = np.float32(1.0) - distance
+        bend *= np.minimum(distance, np.float32(1.0))
+        distance += bend
+    depth = np.subtract(np.float32(1.0), distance, out=distance)
     soft = cover(depth, min(rx, ry) / max(edge, 0.25))
     return Patch(
         slice(y0, y1), slice(x0, x1), depth, soft, soft >= np.float32(0.5), a, b, 3.14159 * rx * ry * (1 - rough * 0.5)
@@ -144,6 +173,9 @@ def blob(
 
 
 _FERET = np.array([circle_points(k / 64.0) for k in range(32)], dtype=np.float64)
+_FAR = (_FERET[:, 0] >= 0).astype(np.intp)
+"""The end of a row (0: first pixel, 1: last) that reaches further along each direction, by the sign of its cosine."""
+_NEAR = 1 - _FAR
 
 
 def longest_diameter(mask: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> float:
@@ -152,19 +184,47 @@ def longest_diameter(mask: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> f
     The largest distance between pixel centres along any of 32 directions, plus one pixel along that direction for the
     two half pixels outside them (so a single pixel measures 1); 0 for an empty mask.
     """
-    rows = np.flatnonzero(mask.any(1))
-    if rows.size == 0:
-        return 0.0
-    lines = mask[rows]
-    first = lines.argmax(1)
-    last = mask.shape[1] - 1 - lines[:, ::-1].argmax(1)
+    return longest_diameters((mask,), spacing)[0]
+
+
+def longest_diameters(masks: Sequence[Mask], spacing: tuple[float, float] = (1.0, 1.0)) -> list[float]:
+    """`longest_diameter` of several masks, measured together (for small ones the calls cost more than the sums)."""
+    sizes = [0.0] * len(masks)
+    which: list[int] = []
+    starts: list[int] = []
+    rows: list[NDArray[np.intp]] = []
+    firsts: list[NDArray[np.intp]] = []
+    lasts: list[NDArray[np.intp]] = []
+    total = 0
+    for index, mask in enumerate(masks):
+        filled = np.flatnonzero(mask.any(1))
+        if filled.size == 0:
+            continue
+        lines = mask if filled.size == len(mask) else mask[filled]
+        which.append(index)
+        starts.append(total)
+        rows.append(filled)
+        firsts.append(lines.argmax(1))
+        lasts.append(mask.shape[1] - 1 - lines[:, ::-1].argmax(1))
+        total += filled.size
+    if not which:
+        return sizes
+    ends = np.empty((total, 2), np.float64)
+    np.concatenate(firsts, out=ends[:, 0])
+    np.concatenate(lasts, out=ends[:, 1])
     across, down = _FERET[:, 0] * spacing[0], _FERET[:, 1] * spacing[1]
-    lifted = rows[None, :] * down[:, None]
-    # A row reaches furthest along a direction at one end and least at the other, by the sign of its cosine.
-    left = first[None, :] * across[:, None] + lifted
-    right = last[None, :] * across[:, None] + lifted
-    reach = np.where(across >= 0, right.max(1) - left.min(1), left.max(1) - right.min(1))
-    return float((reach + np.sqrt(across * across + down * down)).max())
+    lifted = np.concatenate(rows)[:, None] * down
+    far = ends.take(_FAR, 1)
+    far *= across
+    far += lifted
+    near = ends.take(_NEAR, 1)
+    near *= across
+    near += lifted
+    reach = np.maximum.reduceat(far, starts) - np.minimum.reduceat(near, starts)
+    reach += np.sqrt(across * across + down * down)
+    for index, longest in zip(which, reach.max(1).tolist(), strict=True):
+        sizes[index] = longest
+    return sizes
 
 
 def walk(
@@ -180,16 +240,25 @@ def walk(
     per step (radians, nearly), `pull` `[N]` a steady turn."""
     count = len(starts)
     rolls = np.array([[dice.unit() for _ in range(count)] for _ in range(1 + steps // 6)]) * 2.0 - 1.0
-    path = np.empty((steps, count, 2))
-    heading = headings.astype(np.float64)
-    steady = np.zeros(count) if pull is None else pull
-    across, down = heading[:, 0], heading[:, 1]
+    angles = rolls * bend
+    if pull is not None:
+        angles += pull
+    turns = np.stack([-angles, angles], 1)
+    # Small arrays: what counts is the number of calls, so across and down go together, without temporaries.
+    path = np.empty((steps, 2, count))
+    heading = np.ascontiguousarray(headings.T, np.float64)
+    change, length = np.empty_like(heading), np.empty(count)
+    turned = heading[::-1]
     for step in range(steps):
-        path[step, :, 0], path[step, :, 1] = across, down
-        angle = rolls[step // 6] * bend + steady
-        across, down = across - down * angle, down + across * angle
-        length = 1.0 / np.sqrt(across * across + down * down)
-        across, down = across * length, down * length
+        path[step] = heading
+        np.multiply(turned, turns[step // 6], out=change)
+        np.add(heading, change, out=heading)
+        np.multiply(heading, heading, out=change)
+        np.add(change[0], change[1], out=length)
+        np.sqrt(length, out=length)
+        np.divide(1.0, length, out=length)
+        np.multiply(heading, length, out=heading)
+    path = np.ascontiguousarray(path.transpose(0, 2, 1))
     # So far the headings; the places are their running sum.
     path *= stride
     path[1:] = np.cumsum(path[:-1], 0)
@@ -212,14 +281,17 @@ def strokes(extent: tuple[int, int], points: NDArray[np.float64], radii: NDArray
         return out.reshape(height, width)
     reach = int(radii.max() + 1.0)
     offsets = np.arange(-reach, reach + 1)
-    column = np.floor(points[:, 0]).astype(np.int64)
-    row = np.floor(points[:, 1]).astype(np.int64)
+    column, row = np.floor(points.T).astype(np.int64)
     near = (column >= reach) & (column < width - reach) & (row >= reach) & (row < height - reach)
     points, radii, column, row = points[near], radii[near], column[near], row[near]
     dx = offsets[None, :] + (column + 0.5 - points[:, 0])[:, None]
     dy = offsets[None, :] + (row + 0.5 - points[:, 1])[:, None]
-    distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
-    weight = np.clip(radii[:, None, None] + 0.5 - distance, 0.0, 1.0).astype(np.float32)
-    where = (row[:, None] + offsets)[:, :, None] * width + (column[:, None] + offsets)[:, None, :]
-    np.maximum.at(out, where.ravel(), weight.ravel())
+    weight = (dy * dy)[:, :, None] + (dx * dx)[:, None, :]
+    np.sqrt(weight, out=weight)
+    np.subtract((radii + 0.5)[:, None, None], weight, out=weight)
+    weight = weight.reshape(len(weight), -1)
+    where = (row * width + column)[:, None] + (offsets[:, None] * width + offsets).ravel()
+    touched = weight > 0.0
+    weight = np.minimum(weight[touched], 1.0).astype(np.float32)
+    np.maximum.at(out, where[touched], weight)
     return out.reshape(height, width)

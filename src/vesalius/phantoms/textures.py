@@ -7,7 +7,7 @@ made with + − × ÷ and square roots alone, so the same bytes appear on every 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ def _interpolate_rows(values: NDArray[np.float64], cell: int) -> NDArray[np.floa
     return smooth.reshape(-1, values.shape[1])
 
 
+@lru_cache(maxsize=4096)
 def _nearest_cell(cell: float) -> int:
     return min(CELLS, key=lambda known: abs(known - cell) / (known + cell))
 

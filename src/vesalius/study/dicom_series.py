@@ -6,7 +6,6 @@ number. All vectors here are LPS mm until `stack_affine` turns them to RAS.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError, LimitError
-from vesalius.limits import current
+from vesalius.limits import current, usable_cores
 from vesalius.study.dicom_codecs import NATIVE
 from vesalius.study.dicom_image import Frame, ImageFile
 from vesalius.study.geometry import LPS_TO_RAS, check_affine
@@ -112,7 +111,7 @@ class DicomSlices:
         def decode(index: int) -> None:
             frames[rows[index]] = self._slices[index].values(self.dtype)
 
-        workers = min(os.cpu_count() or 1, _MAX_THREADS, len(rows) // 2)
+        workers = min(usable_cores(), _MAX_THREADS, len(rows) // 2)
         if workers < 2 or self._slices[0].image.store.syntax in NATIVE:
             for index in rows:
                 decode(index)

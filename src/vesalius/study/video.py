@@ -33,6 +33,10 @@ CONTAINERS = {"mp4": "mov", "matroska": "matroska", "avi": "avi", "mpegts": "mpe
 _JUMP = 12
 """Frames to be skipped above which a seek (which drains the decoder's threads) is cheaper than decoding."""
 
+_DENSE = 0.1
+"""Bits per pixel above which decoding is worth several threads; below, handing frames between them costs more than
+they save when most frames are skipped."""
+
 
 @contextmanager
 def _opened(source: ByteSource, kind: str) -> Generator[InputContainer]:
@@ -58,12 +62,14 @@ def _opened(source: ByteSource, kind: str) -> Generator[InputContainer]:
 
 @dataclass(frozen=True)
 class _Track:
-    """What demultiplexing found: presentation time stamps ascending (units of `base`), and which are key frames."""
+    """What demultiplexing found: presentation time stamps ascending (units of `base`), which are key frames, and the
+    size of all packets."""
 
     stamps: list[int]
     keys: list[int]
     base: float
     stamped: bool
+    num_bytes: int
 
 
 @dataclass
@@ -92,7 +98,8 @@ class _VideoFrames:
         frames: dict[int, NDArray[np.uint8]] = {}
         with _opened(self.source, self.kind) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            bits_per_pixel = 8 * self.track.num_bytes / (count * self.width * self.height)
+            stream.thread_type = "AUTO" if bits_per_pixel > _DENSE else "NONE"
             stamps = {self.track.stamps[index] for index in wanted}
             position = 0
             decoder = self._numbered(container, 0, stamps)
@@ -179,12 +186,13 @@ def _demultiplex(container: InputContainer, name: str) -> _Track:
     base = float(stream.time_base) if stream.time_base else 1.0
     presented: list[tuple[int, bool]] = []
     decoded: list[tuple[int, bool]] = []
-    cap = current().max_frames
+    cap, num_bytes = current().max_frames, 0
     for packet in container.demux(stream):
         if packet.size == 0 or packet.is_discard:
             continue
         if len(decoded) >= cap:
             raise LimitError(f"holds more than {cap} frames.", file=name, fix="Cut it.")
+        num_bytes += packet.size
         decoded.append((len(decoded) if packet.dts is None else packet.dts, packet.is_keyframe))
         if packet.pts is not None:
             presented.append((packet.pts, packet.is_keyframe))
@@ -193,4 +201,4 @@ def _demultiplex(container: InputContainer, name: str) -> _Track:
     stamped = len(presented) == len(decoded) and len({stamp for stamp, _ in presented}) == len(presented)
     ordered = sorted(presented if stamped else decoded)
     keys = [place for place, (_, key) in enumerate(ordered) if key]
-    return _Track([stamp for stamp, _ in ordered], keys, base, stamped)
+    return _Track([stamp for stamp, _ in ordered], keys, base, stamped, num_bytes)

@@ -17,7 +17,8 @@ Array = NDArray[np.float32]
 _DARK = 25.0
 """Grey level below which a pixel may be air."""
 
-_CROWDED = 80.0
+_CROWDED = 91.0
+"""Percentile of how far spots stand out beyond which they are a sign; below it they are texture."""
 _USUAL = 70.0
 """Percentile of the changes from frame to frame that counts as one usual change of an item."""
 
@@ -36,7 +37,7 @@ class Novelty:
     """`cells`: cell means `[T, N, K]` at two scales, in usual changes of the item (`usual`: grey levels of one).
     `spots`: how far compact spots stand out from all that is around them, grey levels `[T, N, K]`.
     `appearing` `[T, N]`: the same of the change since one and two frames before, which finds spots that touch other
-    structures. `crowded`: what a fifth of the blocks inside the body exceed in either: where spots are everywhere they
+    structures. `crowded`: what one in eleven blocks inside the body exceeds in either: where spots are everywhere they
     are no sign. `outside` `[T, N]`: air around the body."""
 
     cells: tuple[Array, Array]

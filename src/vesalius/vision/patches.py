@@ -1,7 +1,7 @@
-"""Pictures and clips as the flat patches Qwen-style vision towers read: fitting, resizing, normalising, cutting.
+"""Pictures and clips as the flat patches Qwen-style vision towers read: fitting sizes, normalising, cutting.
 
-Resizing is Pillow's bicubic on 8-bit values; nothing here needs torch or torchvision, so results do not depend on what
-else is installed. Letters: T frames, H W pixels, C channels, N patches, P values of one patch.
+Nothing here needs torch or torchvision, so results do not depend on what else is installed; `resize` fits pictures.
+Letters: T frames, H W pixels, C channels, N patches, P values of one patch.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import InputError, OptionError
+from vesalius.vision.strips import in_strips
 
-__all__ = ["PatchRule", "as_rgb", "fit_clip", "fit_picture", "patches_of", "resized"]
+__all__ = ["PatchRule", "as_rgb", "fit_clip", "fit_picture", "patches_of"]
 
 Bytes = NDArray[np.uint8]
 MAX_ASPECT = 200
 """Longer pictures are refused, as the towers' own preprocessing does."""
+_WORTH = 1 << 19
+"""Values from which on threads gain more than they cost."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,6 @@ def as_rgb(picture: Bytes) -> Bytes:
     return picture if picture.ndim == 3 else np.broadcast_to(picture[..., None], (*picture.shape, 3))
 
 
-def resized(picture: Bytes, height: int, width: int) -> Bytes:
-    """Pillow's antialiased bicubic to `[height, width(, 3)]`; the very same picture when the size fits already."""
-    from PIL import Image
-
-    if picture.shape[:2] == (height, width):
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-
-
 def patches_of(
     frames: Sequence[Bytes], rule: PatchRule, *, fused: bool = False
 ) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
@@ -113,33 +107,72 @@ def patches_of(
     the published preprocessing of clips does; it differs from that of pictures in the last bit only.
     """
     high, wide = frames[0].shape[:2]
-    patch, merge, temporal = rule.patch, rule.merge, rule.temporal
+    edge, merge, temporal = rule.patch, rule.merge, rule.temporal
     rows, columns = high // rule.factor, wide // rule.factor
     steps = -(-len(frames) // temporal)
-    out = np.empty((steps, rows, columns, merge, merge, 3, temporal, patch, patch), np.float32)
-    # One row of tokens at a time stays in the processor's cache.
-    strip = np.empty((columns, merge, merge, 3, patch, patch), np.float32)
-    for number, frame in enumerate(frames):
-        cut = as_rgb(frame).reshape(rows, merge, patch, columns, merge, patch, 3).transpose(0, 3, 1, 4, 6, 2, 5)
-        last = number == len(frames) - 1
-        slots = range(number % temporal, temporal if last else number % temporal + 1)
-        for row in range(rows):
-            np.copyto(strip, cut[row])
-            _normalise(strip, rule, fused)
-            for slot in slots:
-                out[number // temporal, row, ..., slot, :, :] = strip
+    out = np.empty((steps, rows, columns, merge, merge, 3, temporal, edge * edge), np.float32)
+    filled = [*frames, *[frames[-1]] * (steps * temporal - len(frames))]
+    for step in range(steps):
+        _fill(out[step], filled[step * temporal : (step + 1) * temporal], rule, fused)
     grid = (steps, rows * merge, columns * merge)
     return out.reshape(math.prod(grid), -1), grid
 
 
-def _normalise(values: NDArray[np.float32], rule: PatchRule, fused: bool) -> None:
-    """In place, `[…, 3, p, p]`; divisions and their order are those of the published code, to the last bit."""
-    scale = np.float32(255)
-    mean = np.array(rule.mean, np.float32)[:, None, None]
-    std = np.array(rule.std, np.float32)[:, None, None]
-    if fused:
-        mean, std = mean * scale, std * scale
-    else:
-        values /= scale
-    values -= mean
-    values /= std
+def _fill(out: NDArray[np.float32], frames: Sequence[Bytes], rule: PatchRule, fused: bool) -> None:
+    """Cut the frames of one temporal patch into `out` `[rows, columns, merge, merge, 3, temporal, p·p]`.
+
+    A row of tokens at a time stays in the processor's cache, and goes out once.
+    """
+    merge, edge = rule.merge, rule.patch
+    rows, columns = out.shape[:2]
+    different = [n for n, frame in enumerate(frames) if n == 0 or frame is not frames[n - 1]]
+    # Pixels move in runs: the row of one patch is one item.
+    runs = [_runs(frames[n], edge).reshape(rows, merge, edge, columns, merge) for n in different]
+
+    def work(first: int, last: int) -> None:
+        normalise = _Normalising(rule, fused, (columns, merge, merge, 3, edge * edge))
+        ready = np.empty(out.shape[1:], np.float32)
+        cut = np.empty((columns, merge, merge, edge), runs[0].dtype)
+        for row in range(first, last):
+            for slot, run in zip(different, runs, strict=True):
+                np.copyto(cut, run[row].transpose(2, 0, 3, 1))
+                pixels = cut.view(np.uint8).reshape(columns, merge, merge, edge * edge, -1)
+                normalise(pixels.swapaxes(3, 4), ready[..., slot, :])
+                until = next((n for n in different if n > slot), len(frames))
+                for same in range(slot + 1, until):
+                    ready[..., same, :] = ready[..., slot, :]
+            out[row] = ready
+
+    in_strips(work, rows, worth=out.size >= _WORTH)
+
+
+def _runs(frame: Bytes, edge: int) -> NDArray[np.void]:
+    """`[H, W(, 3)]` → `[H, W / edge]`, each item the `edge` pixels of one patch's row."""
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    flat = np.ascontiguousarray(frame).reshape(len(frame), -1)
+    return flat.view(np.dtype((np.void, edge * channels)))
+
+
+class _Normalising:
+    """8-bit values → float32, in buffers used again; divisions and their order are those of the published code, to the
+    last bit."""
+
+    def __init__(self, rule: PatchRule, fused: bool, shape: tuple[int, ...]) -> None:
+        """`shape` `[…, 3, P]`: of the values made at a time."""
+        scale = np.float32(255)
+        mean, std = (np.array(given, np.float32)[:, None] for given in (rule.mean, rule.std))
+        self.scale = None if fused else scale
+        # Written out in full: long runs are quicker than a value per run of P.
+        self.mean, self.std = (np.tile(v * scale if fused else v, (*shape[:-2], 1, shape[-1])) for v in (mean, std))
+        self.values = np.empty(shape, np.float32)
+        grey = (*shape[:-2], 1, shape[-1])
+        self.raw = {shape: self.values, grey: np.empty(grey, np.float32)}
+
+    def __call__(self, pixels: Bytes, out: NDArray[np.float32]) -> None:
+        """`pixels` `[…, 1 or 3, P]` → `out` `[…, 3, P]`."""
+        raw = self.raw[pixels.shape]
+        np.copyto(raw, np.ascontiguousarray(pixels))
+        if self.scale is not None:
+            np.divide(raw, self.scale, out=raw)
+        np.subtract(raw, self.mean, out=self.values)
+        np.divide(self.values, self.std, out=out)

@@ -1,27 +1,28 @@
 """Slices of a volume → the float array a vision tower takes, with NumPy and Pillow alone (no torch import).
 
-Grey all the way: a slice is windowed to 8 bits, resized once as a single channel, normalised through a table of 256
-values, and only then shared out to the three channels a colour tower expects.
+Grey all the way: a slice is windowed to 8 bits, resized once as a single channel, normalised, and only then shared out
+to the three channels a colour tower expects.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import InputError
+from vesalius.limits import usable_cores
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from vesalius.study.items import Axis, SliceView, Volume
     from vesalius.study.windows import Window
 
 __all__ = ["model_ready", "volume_ready"]
-
-T = TypeVar("T")
 
 Triple = tuple[float, float, float]
 
@@ -42,10 +43,7 @@ def model_ready(
     """
     if not views:
         raise InputError("no slices were given.", fix="Choose at least one.")
-    grey_NHW = np.empty((len(views), *_height_width(size)), np.uint8)
-    for place, view in enumerate(views):
-        _resize_into(grey_NHW[place], view, window)
-    return _normalised(grey_NHW, mean, std)
+    return _ready(enumerate(views), len(views), size, window, mean, std)
 
 
 def volume_ready(
@@ -61,43 +59,52 @@ def volume_ready(
     """`model_ready` of `volume.slices(indices, axis, window)`, resized while later slices are still being inflated."""
     if not indices:
         raise InputError("no slices were given.", fix="Choose at least one.")
-    grey_NHW = np.empty((len(indices), *_height_width(size)), np.uint8)
-    for place, view in _ahead(volume.each_slice(indices, axis, window)):
-        _resize_into(grey_NHW[place], view, None)
-    return _normalised(grey_NHW, mean, std)
+    return _ready(volume.each_slice(indices, axis, window), len(indices), size, None, mean, std)
 
 
-def _ahead(arriving: Iterator[T]) -> Iterator[T]:
-    """The same items, the next three made in a thread beside the caller's work on this one."""
+def _ready(
+    arriving: Iterable[tuple[int, SliceView]],
+    count: int,
+    size: int | tuple[int, int],
+    window: Window | None,
+    mean: Triple,
+    std: Triple,
+) -> NDArray[np.float32]:
+    """Slices are taken as they arrive in this thread; others window, resize and normalise them meanwhile (NumPy and
+    Pillow let go of the interpreter there). Few wait at a time, so that a long series is never held whole."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = deque(pool.submit(next, arriving, None) for _ in range(3))
+    channels = list(zip(mean, std, strict=True))
+    if len(set(channels)) == 1:
+        channels = channels[:1]
+    height, width = (size, size) if isinstance(size, int) else size
+    ready_NCHW = np.empty((count, len(channels), height, width), np.float32)
+    workers = min(4, count, usable_cores())
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
         try:
-            while (item := upcoming.popleft().result()) is not None:
-                upcoming.append(pool.submit(next, arriving, None))
-                yield item
+            for place, view in arriving:
+                if len(waiting) >= workers + 2:
+                    waiting.popleft().result()
+                waiting.append(pool.submit(_fill, ready_NCHW[place], view, window, channels))
+            while waiting:
+                waiting.popleft().result()
         finally:
-            for waiting in upcoming:
-                waiting.cancel()
+            for left in waiting:
+                left.cancel()
+    return np.broadcast_to(ready_NCHW, (count, 3, height, width)) if len(channels) == 1 else ready_NCHW
 
 
-def _height_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
-
-
-def _resize_into(grey_HW: NDArray[np.uint8], view: SliceView, window: Window | None) -> None:
+def _fill(
+    ready_CHW: NDArray[np.float32], view: SliceView, window: Window | None, channels: list[tuple[float, float]]
+) -> None:
+    """One slice, windowed, resized as one channel and normalised."""
     from PIL import Image
 
-    shown = Image.fromarray(view.view(window))
-    height, width = grey_HW.shape
-    grey_HW[...] = np.asarray(shown.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _normalised(grey_NHW: NDArray[np.uint8], mean: Triple, std: Triple) -> NDArray[np.float32]:
-    scaled = np.arange(256, dtype=np.float32) / np.float32(255)
-    tables = [(scaled - np.float32(m)) / np.float32(s) for m, s in zip(mean, std, strict=True)]
-    if len({*zip(mean, std, strict=True)}) == 1:
-        one_N1HW = tables[0].take(grey_NHW)[:, None]
-        return np.broadcast_to(one_N1HW, (len(grey_NHW), 3, *grey_NHW.shape[1:]))
-    return np.stack([table.take(grey_NHW) for table in tables], axis=1)
+    height, width = ready_CHW.shape[1:]
+    shown = Image.fromarray(view.view(window)).resize((width, height), Image.Resampling.BICUBIC)
+    grey_HW = np.asarray(shown)
+    for plane_HW, (m, s) in zip(ready_CHW, channels, strict=True):
+        np.divide(grey_HW, np.float32(255), out=plane_HW)
+        np.subtract(plane_HW, np.float32(m), out=plane_HW)
+        np.divide(plane_HW, np.float32(s), out=plane_HW)

@@ -1,8 +1,7 @@
-"""Ways models write places into text. Each file reads one: pure text → what was named, in the model's own frame."""
+"""Ways models write places into text. Each file reads one: pure text → what was named, in the model's own frame;
+`table` lists them, `frames` leads to original pixels, `write` goes the other way."""
 
-from vesalius.findings.dialects.citrus_inline import read_citrus_inline
-from vesalius.findings.dialects.medmo_box import read_medmo_boxes
-from vesalius.findings.dialects.named import Named
-from vesalius.findings.dialects.qwen_json import read_qwen_json
+from vesalius.findings.dialects.named import Named, Reading
+from vesalius.findings.dialects.table import DIALECTS, detect, read_named
 
-__all__ = ["Named", "read_citrus_inline", "read_medmo_boxes", "read_qwen_json"]
+__all__ = ["DIALECTS", "Named", "Reading", "detect", "read_named"]

@@ -3,44 +3,66 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-__all__ = ["PercentBox", "read_boxes", "write_box"]
+from vesalius.findings.dialects.characters import ascii_twin, number_of
+from vesalius.findings.dialects.named import Reading
 
-_NUMBER = r"\s*<\s*(\d{1,3})\s*>"
-_BOX = re.compile(r"\{" + _NUMBER * 4 + r"\s*\}")
+__all__ = ["name_before", "read_percent_braces"]
+
+_GROUP = re.compile(r"(\{?)\s*+((?:<\s*+[-+]?\d{1,6}(?:\.\d{1,6})?\s*+>[\s,]*+)+)(\}?)(<\s*+\d{0,6}\s*+\Z)?", re.ASCII)
+_OPEN = re.compile(r"\{\s*<?\s*\d{0,6}\s*\Z", re.ASCII)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?", re.ASCII)
 _LONGEST_LABEL = 80
 
 
-@dataclass(frozen=True)
-class PercentBox:
-    """Corners in per cent, 0..100, x0 < x1 and y0 < y1. `label`: the words that stood before it, or ""."""
+def read_percent_braces(text: str, *, strict: bool = False) -> Reading:
+    """Every box of an answer, in order, without labels.
 
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-    label: str = ""
-
-
-def read_boxes(text: str) -> list[PercentBox]:
-    """Every box in an answer, in order. Numbers above 100 are cut to 100; boxes without extent are left out.
-
-    Some tokenizers say `<unk>` for a brace they lack; it is passed over, as the published evaluation does.
+    Some tokenizers say `<unk>` for a brace they lack; outside `strict` it is passed over, as the published evaluation
+    does.
     """
-    plain = text.replace("<unk>", "")
-    found: list[PercentBox] = []
-    last = 0
-    for match in _BOX.finditer(plain):
-        x0, y0, x1, y1 = (min(int(value), 100) for value in match.groups())
-        label = plain[last : match.start()].splitlines()[-1:] or [""]
-        last = match.end()
-        if x0 < x1 and y0 < y1:
-            found.append(PercentBox(x0, y0, x1, y1, label[0].strip(" \t:;,.-")[-_LONGEST_LABEL:]))
-    return found
+    reading = Reading(text if strict else text.replace("<unk>", ""))
+    if reading.text != text:
+        reading.repairs.add("chars")
+    raw = reading.text
+    twin = raw if strict else ascii_twin(raw)
+    for match in _GROUP.finditer(twin):
+        numbers = tuple(number_of(one) for one in _NUMBER.findall(match[2]))
+        whole = bool(match[1]) and bool(match[3])
+        at_end = not match[3] and len(numbers) < 4 and not twin[match.end() :].strip()
+        if match[4] is not None or at_end:
+            _cut(reading, strict)
+            continue
+        if strict and (not whole or any(not one.is_integer() for one in numbers)):
+            reading.drop("a box is not in the published form")
+            continue
+        if len(numbers) % 4 or not numbers or (strict and len(numbers) != 4):
+            reading.drop(f"a box has {len(numbers)} numbers, not 4")
+            continue
+        if not whole:
+            reading.repairs.add("missing_bracket")
+        if len(numbers) > 4:
+            reading.repairs.add("nesting")
+        if raw[match.start() : match.end()] != match[0]:
+            reading.repairs.add("chars")
+        for first in range(0, len(numbers), 4):
+            reading.add("", numbers[first : first + 4], match.start(), match.end())
+    if not reading.is_cut and _OPEN.search(twin, max(0, len(twin) - 24)):
+        _cut(reading, strict)
+    return reading
 
 
-def write_box(x0: float, y0: float, x1: float, y1: float, width: float, height: float) -> str:
-    """A box in pixels of a `width`×`height` picture as the model writes it, rounded to whole per cent."""
-    values = (x0 / width, y0 / height, x1 / width, y1 / height)
-    return "{" + "".join(f"<{min(max(round(100 * value), 0), 100)}>" for value in values) + "}"
+def _cut(reading: Reading, strict: bool) -> None:
+    if strict:
+        reading.drop("the text ends inside a box")
+        return
+    reading.is_cut = reading.is_form = True
+    reading.repairs.add("truncated")
+
+
+def name_before(reading: Reading, number: int) -> str:
+    """The words of the same line before place `number`, which this dialect has no field for; or ""."""
+    here = reading.named[number]
+    after = reading.named[number - 1].end if number else 0
+    lines = reading.text[after : here.start].splitlines()[-1:] or [""]
+    return lines[0].strip(" \t:;,.-")[-_LONGEST_LABEL:]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,33 +23,33 @@ from vesalius.models.citrusv.settings import SegSettings, read_settings
 from vesalius.models.contract import Conversation, Loading
 from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.placement import LanguageTower
+from vesalius.models.quirks import quirk
 from vesalius.models.qwen_vl.config import VlConfig, read_config
-from vesalius.models.qwen_vl.network import VlNetwork, default_dtype
+from vesalius.models.qwen_vl.network import TOWER, VlNetwork
 from vesalius.models.qwen_vl.prepared import Prepared, options_from
 from vesalius.models.qwen_vl.prompt import Pieces
-from vesalius.models.qwen_vl.qwen_vl import QwenVl, QwenVlQuirks, traced
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.qwen_vl.qwen_vl import GUESSED, QwenVl, QwenVlQuirks, in_one_row, traced, with_labels
+from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 
 __all__ = ["CitrusQuirks", "CitrusV"]
+
+_TOWER = LanguageTower(f"mllm.{TOWER.text}", f"mllm.{TOWER.head}")
 
 
 @dataclass(frozen=True)
 class CitrusQuirks(QwenVlQuirks):
-    """Behaviour of the published code that is a trap; `off()` corrects all of it.
+    """Behaviour of the published code that is a trap.
 
     Two more are off even by default, because they lose information and no weights depend on them. The published code
     generates an answer with [SEG] a second time, 20 tokens at most, and throws away what the first pass said: never
     copied. It feeds SAM2 the picture after it was shrunk for the language model: option `sam_image_from`.
     """
 
-    typed_tokens: bool = True
-    """[SEG], <bbox> and </bbox> typed by anyone are tokens, so a [SEG] in a question asks for a mask; off: they are
-    text unless the model says them."""
-
-    @classmethod
-    def off(cls) -> CitrusQuirks:
-        """None of them."""
-        return cls(**{one.name: False for one in fields(cls)})
+    typed_tokens: bool = quirk(
+        "[SEG], <bbox> and </bbox> typed by anyone are tokens, so a [SEG] in a question asks for a mask; off: "
+        "they are text unless the model says them."
+    )
 
 
 class CitrusV(QwenVl):
@@ -75,11 +76,10 @@ class CitrusV(QwenVl):
         config, settings = read_config(how.folder, raw, "qwen2_5_vl"), read_settings(how.folder, raw)
         tokens = ChatTokens.load(how.folder, ADDED)
         tokens.check("[SEG]", settings.seg_id, "seg_token_idx")
-        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
-            whole = build_citrus(raw, settings)
-        fill(whole, OurTensors(CheckpointTensors(how.folder)), lambda name: name, file=how.folder)
-        whole.to(chosen_device(how.device))
-        return cls(config, settings, whole, tokens, CitrusQuirks() if how.quirks == "published" else CitrusQuirks.off())
+        tensors = OurTensors(CheckpointTensors(how.folder))
+        whole = build_citrus(raw, settings, chosen_dtype(how.dtype, config.stored_dtype))
+        fill(whole, tensors, lambda name: name, how=how, tower=_TOWER, file=how.folder)
+        return cls(config, settings, whole, tokens, CitrusQuirks.chosen(how.quirks))
 
     @property
     def model(self) -> CitrusModel:
@@ -112,18 +112,20 @@ class CitrusV(QwenVl):
         return made
 
     def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
-        """Several conversations packed into one row, for `loss`. `masks` holds a list for each conversation, None for
-        those that learn words alone; everything else is as in `prepare`."""
+        """Several conversations, in one row or padded on the left as Qwen2.5-VL's. `masks` holds a list for each
+        conversation, None for those that learn words alone; everything else is as in `prepare`."""
         masks = options.pop("masks", None) or [None] * len(conversations)
         if not conversations or len(masks) != len(conversations):
             raise InputError(f"{len(masks)} lists of masks for {len(conversations)} conversations.")
         samples = [self.prepare(one, masks=some, **options) for one, some in zip(conversations, masks, strict=True)]
-        made = self.joined(samples)
+        plans: list[Plan] = [sample.plan for sample in samples]
+        packs = plans[0].options.packed
+        packs = all("labels" in sample for sample in samples) if packs is None else packs
+        made = self.joined(samples) if packs else self.padded(samples)
         for name in ("sam_pixel_values", "gt_masks"):
             given = [sample[name] for sample in samples if name in sample]
             if given:
                 made.tensors[name] = torch.cat(given)
-        plans: list[Plan] = [sample.plan for sample in samples]
         sights = [sight for plan in plans for sight in plan.segmented]
         made.plan = Plan(plans[0].options, sights, tuple(one for plan in plans for one in plan.samples))
         return made
@@ -149,8 +151,14 @@ class CitrusV(QwenVl):
         """What Qwen2.5-VL's `trace` gives, `seg_positions` [n] and, of the first picture segmented where there are
         any: `seg_hidden` [n, D], `seg_projected` [n, d], `sam_feat_s0`, `sam_feat_s1`, `sam_image_embedding`,
         `dense_pe`, `dense_prompt`, `sparse_prompt`, `low_res_multimasks` [n, 3, S/4, S/4], `ious`,
-        `object_score_logits`, `chosen_index`, `low_res_masks` [n, S/4, S/4], `masks` uint8."""
+        `object_score_logits`, `chosen_index`, `low_res_masks` [n, S/4, S/4], `masks` uint8. Of a padded batch all that
+        is said of row k under `k.…`."""
         named = traced(self.network, batch)
+        rows: Sequence[Prepared] = getattr(batch, "samples", ())
+        if rows:
+            return named | {
+                f"{k}.{name}": value for k, row in enumerate(rows) for name, value in self.trace(row).items()
+            }
         named["seg_positions"] = positions = self.seg_positions(batch)
         if not len(positions) or "sam_pixel_values" not in batch:
             return named
@@ -169,7 +177,9 @@ class CitrusV(QwenVl):
         """Cross entropy + weighted mask losses, a scalar with gradient; without masks the cross entropy alone.
 
         `seg_grad_hook`: factor on the gradient of the projector's output (what the mask losses send to projector and
-        language model), None or 1 to leave it. Raises InputError when masks and [SEG] differ in number.
+        language model), None or 1 to leave it. `masks`: as in `prepare`, in place of the batch's own. `labels`: a
+        tensor of the ids' shape. The other options are those of `prepare` and change nothing here. Raises InputError
+        when masks and [SEG] differ in number.
         """
         terms = self.loss_terms(batch, seg_grad_hook=seg_grad_hook, **options)
         return torch.stack(list(terms.values())).sum()
@@ -178,11 +188,14 @@ class CitrusV(QwenVl):
         self, batch: Mapping[str, Tensor], *, seg_grad_hook: float | None = None, **options: Any
     ) -> dict[str, Tensor]:
         """The loss by parts: `ce`, `bce_times_2` and `dice` as the config weighs them, for logs."""
-        options_from(CitrusOptions, options)
+        chosen = options_from(CitrusOptions, options)
         if seg_grad_hook is not None and not isinstance(seg_grad_hook, int | float):
             raise OptionError(f"seg_grad_hook is {seg_grad_hook!r}.", fix="Give one factor, or None.")
+        batch = with_labels(batch, chosen.labels)
+        if chosen.masks is not None:
+            batch = self._with_masks(batch, chosen.masks)
         self.learned(batch)
-        hidden = self.network.hidden(batch)[0]
+        hidden = in_one_row(batch, self.network.hidden(batch))
         terms = {"ce": self.spoken_loss(batch, hidden)}
         drawn = self._drawn_samples(batch, hidden, seg_grad_hook)
         if not drawn:
@@ -190,13 +203,29 @@ class CitrusV(QwenVl):
         bce, dice = mask_losses(torch.cat(drawn), batch["gt_masks"].to(hidden.device), self.settings.dice_eps)
         return {**terms, "bce_times_2": bce * self.settings.bce_weight, "dice": dice * self.settings.dice_weight}
 
+    def _with_masks(self, batch: Any, masks: Sequence[Any]) -> Any:
+        """The batch with these masks to learn, a list for each of its conversations where it has several."""
+        plan: Plan = batch.plan
+        each: Sequence[Any] = [masks] if len(plan.samples) == 1 else masks
+        if len(each) != len(plan.samples):
+            raise InputError(f"{len(each)} lists of masks for {len(plan.samples)} conversations.")
+        truth = [read_mask(mask, self.whole.picture_px // 4) for some in each for mask in some or ()]
+        changed = copy(batch)
+        changed.tensors = {**batch, "gt_masks": torch.stack(truth)} if truth else dict(batch)
+        samples = [
+            replace(one, masks=None if some is None else len(some))
+            for one, some in zip(plan.samples, each, strict=True)
+        ]
+        changed.plan = replace(plan, samples=tuple(samples))
+        return changed
+
     def _drawn_samples(self, batch: Any, hidden: Tensor, seg_grad_hook: float | None) -> list[Tensor]:
         """Mask logits `[n, S/4, S/4]` of every sample of the row that learns masks, in order."""
         drawn: list[Tensor] = []
+        row = in_one_row(batch, batch["input_ids"])
         start = picture = 0
         for length, sample in zip(batch.lengths, batch.plan.samples, strict=True):
-            ids = batch["input_ids"][:, start : start + length]
-            positions = self.seg_positions({"input_ids": ids}) + start
+            positions = self.seg_positions({"input_ids": row[None, start : start + length]}) + start
             if sample.masks is not None:
                 if len(positions) != sample.masks or not sample.pictures:
                     raise InputError(
@@ -224,7 +253,9 @@ class CitrusV(QwenVl):
         pixels. Fills the batch's `told` with run lengths at SAM2's own size, scores and low-resolution logits."""
         prepared: Prepared = batch
         plan: Plan = prepared.plan
-        made = place_findings(text, prepared.sights, prepared.media, plan.options.seg_image)
+        made, assumed = place_findings(text, prepared.sights, prepared.media, prepared.asked, plan.options.seg_image)
+        if assumed:
+            prepared.warnings.append(GUESSED)
         states = self._states(prepared)
         prepared.extra["num_seg"] = len(states)
         if not len(states) or not plan.segmented:

@@ -109,15 +109,18 @@ class CitrusModel(nn.Module):
         return Decoded(multimasks, ious, scores[0].float(), chosen, best, wide, dense[..., :1, :1], sparse[0])
 
 
-def build_citrus(raw: dict[str, Any], settings: SegSettings) -> CitrusModel:
-    """Everything the config describes, weights not initialised. CheckpointError for settings that do not fit."""
+def build_citrus(raw: dict[str, Any], settings: SegSettings, dtype: torch.dtype = torch.float32) -> CitrusModel:
+    """Everything the config describes, its parameters on the meta device.
+
+    CheckpointError for settings that do not fit.
+    """
     from transformers import Sam2Config, Sam2Model
     from transformers.initialization import no_init_weights
 
-    mllm: Any = build_network(language_config(raw), "qwen2_5_vl")
+    mllm: Any = build_network(language_config(raw), "qwen2_5_vl", dtype)
     wide = int(mllm.lm_head.in_features)
     try:
-        with building(), no_init_weights():
+        with building(dtype), no_init_weights():
             config = {name: value for name, value in without_dtypes(settings.sam2).items() if name != "model_type"}
             sam2: Any = Sam2Model(Sam2Config(**config)).eval()
             narrow = int(sam2.hidden_dim)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vesalius.models.weights import CheckpointTensors, StoredTensors
+
 __all__ = ["Home", "OurTensors", "home_of", "is_unused", "to_published"]
 
 SAM2 = "grounding_encoder.sam2_model."
@@ -94,10 +96,29 @@ class OurTensors(Mapping[str, Tensor]):
         return [name for name in names if not is_unused(name)]
 
     def __getitem__(self, name: str) -> Tensor:
+        parts = [self._published[part] for part in self._parts(name)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """As the headers say it, of a table published in rows with all of them."""
+        shapes = [self._stored.shape(part) for part in self._parts(name)]
+        return shapes[0] if len(shapes) == 1 else (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def read(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """The tensor straight from its file."""
+        parts = [self._stored.read(part, dtype, device) for part in self._parts(name)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @property
+    def _stored(self) -> StoredTensors:
+        if not isinstance(self._published, CheckpointTensors):
+            raise TypeError("these tensors have no file")
+        return self._published
+
+    def _parts(self, name: str) -> list[str]:
+        """The published tensors one of ours is made of, in order."""
         sources = self._sources[name]
-        if home_of(sources[min(sources)]).row is None:
-            return self._published[sources[0]]
-        return torch.cat([self._published[sources[row]] for row in sorted(sources)])
+        return [sources[row] for row in sorted(sources)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vesalius import limits
-from vesalius.findings.dialects import read_citrus_inline, read_qwen_json
+from vesalius.findings.dialects import Named
+from vesalius.findings.dialects.seg_tokens import names_of_tokens
 from vesalius.findings.findings import Finding, Mask
 from vesalius.findings.place import place
 from vesalius.models.citrusv.masks import full_size
 from vesalius.models.citrusv.module import Decoded
-from vesalius.models.qwen_vl.located import found_on
+from vesalius.models.parts.which_picture import Asked
+from vesalius.models.qwen_vl.located import located, named_in
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Item
 
-__all__ = ["labels_of", "mask_findings", "place_findings"]
-
-_SAID = re.compile(r"(?:^|[,.;:]|\band\b)\s*(?:the\s+)?([^\[\].,;:]{1,60}?)\s+is\s*\[SEG\]", re.IGNORECASE)
-_NOTHING = ("it", "this", "here", "that", "there", "sure")
+__all__ = ["mask_findings", "place_findings"]
 
 
-def place_findings(text: str, sights: Sequence[Sight], media: Sequence[Item], number: int) -> list[Finding]:
-    """Boxes the text names, in pixels of the picture as it was fitted, on picture `number`."""
+def place_findings(
+    text: str, sights: Sequence[Sight], media: Sequence[Item], asked: Asked, number: int
+) -> tuple[list[Finding], bool]:
+    """(boxes the text names, in pixels of the picture as it was fitted; whether any picture was a guess). They lie on
+    the pictures the text names, else on picture `number` where it is not the first."""
     pictures = [sight for sight in sights if not sight.is_clip]
-    if number >= len(pictures):
-        return []
-    named = [*read_qwen_json(text), *read_citrus_inline(text)]
-    return found_on(pictures[number], media, named, thousandths=False)
+    if number and number < len(pictures):
+        asked = Asked(f"Image {number + 1}", pictures[number].where.item)
+    return located(text, pictures, media, asked, thousandths=False, read=_named)
+
+
+def _named(text: str) -> list[Named]:
+    return [replace(one, label=one.label.replace("_", " ")) for one in named_in(text, "citrus-inline")]
 
 
 def mask_findings(
@@ -40,19 +45,10 @@ def mask_findings(
         width, height = sight.size
         if width * height > limits.current().max_pixels:
             continue
-        labels = labels_of(text, len(decoded.masks))
+        labels = names_of_tokens(text, len(decoded.masks))
         best = decoded.ious.max(-1).values.clamp(0, 1).tolist()
         for number, (logits, label, sure) in enumerate(zip(decoded.masks, labels, best, strict=True), 1):
             pixels = full_size(logits, width, height, nearest=nearest)
             mask = Mask(label=label, mask=pixels, where=sight.where, confidence=float(sure), group=number)
             made.append(place(mask, media[sight.where.item]))
     return made
-
-
-def labels_of(text: str, count: int) -> list[str]:
-    """What each [SEG] is of, where the sentence says so ("The heart is [SEG]"), else "segment"."""
-    said = {match.end(): match[1].strip() for match in _SAID.finditer(text)}
-    ends = [match.end() for match in re.finditer(r"\[SEG\]", text)]
-    labels = [said.get(end, "") for end in ends]
-    labels = ["segment" if not label or label.lower() in _NOTHING else label for label in labels]
-    return (labels + ["segment"] * count)[:count]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vesalius.errors import CheckpointError
-from vesalius.models.weights import read_json
+from vesalius.models.weights import find_json
 
 __all__ = ["SAM2_BY_FILE", "SegSettings", "language_config", "read_settings"]
 
@@ -66,10 +66,8 @@ def read_settings(folder: Path, raw: Mapping[str, Any]) -> SegSettings:
 
     CheckpointError when neither tells how SAM2 is built.
     """
-    path = folder / "sam2_config.json"
-    if path.is_file():
-        sam2: Mapping[str, Any] = read_json(path)
-    else:
+    sam2: Mapping[str, Any] | None = find_json(folder / "sam2_config.json")
+    if sam2 is None:
         named = PurePosixPath(str((raw.get("grounding_encoder_config") or {}).get("cfg_path", ""))).name
         if named not in SAM2_BY_FILE:
             raise CheckpointError(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from vesalius.errors import CheckpointError
-from vesalius.models.weights import read_json
+from vesalius.models.weights import find_json, read_json
 
 __all__ = ["HuluMedConfig", "ImageRules", "Layout", "VisionShape", "is_hulumed", "read_config"]
 
@@ -121,9 +121,10 @@ def _encoder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tens
     named = str(config.get("vision_encoder") or config.get("mm_vision_encoder") or "")
     places = [Path(named), folder / named] if named else []
     for place in [*places, folder / "encoder"]:
-        if (place / "config.json").is_file():
-            rules = place if (place / "preprocessor_config.json").is_file() else folder
-            return _vision(read_json(place / "config.json"), place / "config.json"), _rules(rules)
+        shape = find_json(place / "config.json")
+        if shape is not None:
+            rules = place if find_json(place / "preprocessor_config.json") is not None else folder
+            return _vision(shape, place / "config.json"), _rules(rules)
     patch = next((name for name in tensors if name.endswith("embeddings.patch_embedding.weight")), None)
     if patch is not None and tensors[patch].shape[0] == VisionShape.hidden_size:
         return VisionShape(), _rules(folder)
@@ -151,9 +152,9 @@ def _vision(given: Mapping[str, Any], path: Path) -> VisionShape:
 
 def _rules(folder: Path) -> ImageRules:
     path = folder / "preprocessor_config.json"
-    if not path.is_file():
+    given = find_json(path)
+    if given is None:
         return ImageRules()
-    given = read_json(path)
     usual = ImageRules()
     try:
         mean, std = (

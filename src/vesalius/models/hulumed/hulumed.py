@@ -24,9 +24,11 @@ from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
 from vesalius.models.parts.hf_decode import HfDecoder
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, read_json
+from vesalius.models.weights import CheckpointTensors, find_json
 
 __all__ = ["HuluMed"]
+
+_AGAIN = "Prepare the batch again."
 
 
 class HuluMed:
@@ -36,6 +38,8 @@ class HuluMed:
     notice = ""
     raw_text = True
     """Text reaches `prepare` as it was written: it is encoded by a tokenizer that knows no special token."""
+    reads_streams = True
+    """Messages of the role "stream" are between tokens of their own."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class HuluMed:
         self.config, self.model, self.tokenizer, self.quirks = config, model, tokenizer, quirks
         self.preparer = Preparer(config, tokenizer, quirks, folder)
         self.stop_ids = _stop_ids(folder, tokenizer)
+        self.pad_id = tokenizer.special["<|im_end|>"]
 
     @classmethod
     def load(cls, how: Loading) -> HuluMed:
@@ -56,10 +61,9 @@ class HuluMed:
             raise OptionError("Hulu-Med has no weights in the package.", fix="Give the folder of a checkpoint.")
         tensors = CheckpointTensors(how.folder)
         config = read_config(how.folder, tensors)
-        device, dtype = chosen_device(how.device), chosen_dtype(how.dtype, config.stored_dtype)
         tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
-        network = load_network(config, tensors, device, dtype, how.folder)
-        return cls(config, network, tokenizer, HuluMedQuirks.of(how.quirks), how.folder)
+        network = load_network(config, tensors, how)
+        return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation; `options` as in `PrepareOptions`."""
@@ -93,10 +97,16 @@ class HuluMed:
         """`[1, L', H]`: token embeddings with the kept features in place of `<image>`."""
         ids = batch["spliced_ids"].to(self.model.device)
         embeds: Tensor = self.model.model.get_input_embeddings()(ids)
-        if projected is None:
-            return embeds
-        features = projected[batch["image_features_used"].to(projected.device)]
         places = ids == self.config.image_token
+        used = None if projected is None else batch["image_features_used"].to(projected.device)
+        if used is not None and projected is not None and len(used) != len(projected):
+            raise InputError(f"the pixels give {len(projected)} features, {len(used)} are expected.", fix=_AGAIN)
+        given = 0 if used is None else int(used.sum())
+        if (placed := int(places.sum())) != given:
+            raise InputError(f"the prompt has {placed} visual tokens, the media give {given}.", fix=_AGAIN)
+        if projected is None or used is None:
+            return embeds
+        features = projected[used]
         # In the published way: a copy of the row whose marked places are overwritten, so gradients reach both.
         return embeds.masked_scatter(places[..., None], features.to(embeds.dtype))
 
@@ -145,12 +155,13 @@ class HuluMed:
 
     def loss(self, batch: Batch, **options: Any) -> Tensor:
         """Shifted cross-entropy of the learnt tokens, with gradient: their mean, or their sum over
-        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation.
+        `num_items_in_batch`. `labels`: `[1, L]` or `[1, L']` in place of those of the conversation. `packing` and
+        `loss`, which describe how the batch was made, change nothing.
 
         Raises InputError where nothing is learnt, OptionError for other options or labels of another length.
         """
         for name in options:
-            if name not in ("labels", "num_items_in_batch"):
+            if name not in ("labels", "num_items_in_batch", "packing", "loss"):
                 raise OptionError(f"Hulu-Med's loss has no option {name!r}.", fix="Use labels, num_items_in_batch.")
         labels = batch["spliced_labels"] if options.get("labels") is None else _spliced(options["labels"], batch, self)
         if not bool((labels[0, 1:] != IGNORED).any()):
@@ -166,6 +177,7 @@ class HuluMed:
         return speak(
             self.decoder(), prompt, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, said=getattr(batch, "new_tokens", None),
         )  # fmt: skip
 
     def say_batch(
@@ -176,6 +188,7 @@ class HuluMed:
         return speak_batch(
             self.decoder(), prompts, self.tokenizer.decode,
             stop_ids=self.stop_ids, max_new_tokens=max_new_tokens, sampling=sampling,
+            guard=not self.quirks.endless_repetition, told=[getattr(one, "new_tokens", []) for one in batches],
         )  # fmt: skip
 
     def decoder(self) -> HfDecoder:
@@ -190,6 +203,11 @@ class HuluMed:
                 fix="Give fewer slices or less text, or ask for a shorter answer.",
             )
         return self.embedded(batch)
+
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer.whole
 
     def split_thinking(self, text: str) -> tuple[str, str]:
         """(what was thought, what is answered)."""
@@ -224,8 +242,7 @@ def _stop_ids(folder: Path, tokenizer: HuluMedTokenizer) -> list[int]:
     """What the checkpoint's generation config stops at, and the end of a turn."""
     stops = {tokenizer.special["<|im_end|>"]}
     for name in ("generation_config.json", "config.json"):
-        path = folder / name
-        given: Any = read_json(path).get("eos_token_id") if path.is_file() else None
+        given: Any = (find_json(folder / name) or {}).get("eos_token_id")
         if given is not None:
             stops |= {int(one) for one in (given if isinstance(given, list) else [given])}
             break

@@ -16,6 +16,7 @@ from vesalius.models.hulumed.quirks import HuluMedQuirks
 from vesalius.models.hulumed.videos import chosen_frames
 from vesalius.models.hulumed.volumes import cut_slices
 from vesalius.study.items import Clip, Document, Picture, Slide, Table, Volume
+from vesalius.vision.pillow_rgb import rgb_by_pillow
 
 __all__ = ["Modal", "Visual", "visual_of"]
 
@@ -42,7 +43,9 @@ def visual_of(shown: Shown, number: int, options: PrepareOptions, quirks: HuluMe
     """Decode one item; `number` is its place among the conversation's media. InputError for texts and empty media."""
     match item := shown.item:
         case Picture():
-            return _picture(item.view(shown.window), shown, number, options, quirks)
+            opened = rgb_by_pillow(shown.source, item) if quirks.opened_by_pillow else None
+            pixels = item.view(shown.window) if opened is None else opened
+            return _picture(pixels, shown, number, options, quirks)
         case Slide():
             return _picture(item.thumbnail(_SLIDE_SIDE), shown, number, options, quirks)
         case Volume():
@@ -60,7 +63,10 @@ def visual_of(shown: Shown, number: int, options: PrepareOptions, quirks: HuluMe
             indices, times = chosen_frames(shown, options.layout, options.max_frames, options.timestamps)
             places = tuple(Where(number, frame=i, time_s=float(item.times_s[i])) for i in indices)
             frames = item.frames(indices)
-            return _visual("video", frames, frames[0].shape, places, times=times)
+            # The original package opens the pictures of a folder with Pillow, everything else as arrays.
+            by_pillow = options.layout == "original" and item.origin.format == "folder"
+            exchange = by_pillow and quirks.pil_size_exchange
+            return _visual("video", frames, frames[0].shape, places, exchange=exchange, times=times)
         case Table() | Document():
             raise InputError("a table or text holds no picture to look at.", fix="Give it as text in the question.")
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError
+from vesalius.models.contract import Loading
 from vesalius.models.hulumed.config import HuluMedConfig
 from vesalius.models.hulumed.vision import Projector, VisionTower
-from vesalius.models.weights import building, fill
+from vesalius.models.placement import LanguageTower, computing_device
+from vesalius.models.weights import CheckpointTensors, building, chosen_dtype, fill
 
 __all__ = ["HuluMedNetwork", "build_network", "load_network"]
 
@@ -28,8 +28,7 @@ class HuluMedNetwork(nn.Module):
         text.mm_projector = Projector(config.vision.hidden_size, config.hidden_size)
         self.model: Any = text
         self.lm_head = nn.Linear(config.hidden_size, int(text.config.vocab_size), bias=False)
-        self.tied = bool(config.language.get("tie_word_embeddings", False))
-        if self.tied:
+        if config.language.get("tie_word_embeddings", False):
             self.lm_head.weight = text.get_input_embeddings().weight
 
     def look(self, pixels: Tensor, grids: Tensor, merges: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +38,8 @@ class HuluMedNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.lm_head.weight.device
+        """Where tensors are sent to and come back from."""
+        return computing_device(self.model)
 
 
 def _text_model(config: HuluMedConfig) -> Any:
@@ -54,23 +54,16 @@ def _text_model(config: HuluMedConfig) -> Any:
         raise CheckpointError(f"the language model's config cannot be used ({type(exc).__name__}: {exc}).") from exc
 
 
-def build_network(config: HuluMedConfig, device: torch.device, dtype: torch.dtype) -> HuluMedNetwork:
-    """The network with weights that are not set yet (`device` "meta": shapes only)."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with building(), device:
-            return HuluMedNetwork(config).eval()
-    finally:
-        torch.set_default_dtype(before)
+def build_network(config: HuluMedConfig, dtype: torch.dtype) -> HuluMedNetwork:
+    """The network, its parameters on the meta device."""
+    with building(dtype):
+        return HuluMedNetwork(config).eval()
 
 
-def load_network(
-    config: HuluMedConfig, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype, file: Path
-) -> HuluMedNetwork:
-    """Build and fill. CheckpointError names tensors that are unknown, missing or of another shape."""
-    network = build_network(config, device, dtype)
-    fill(network, tensors, _renamed, tied=["lm_head.weight"] if network.tied else [], file=file)
+def load_network(config: HuluMedConfig, tensors: CheckpointTensors, how: Loading) -> HuluMedNetwork:
+    """Build and fill; errors as `fill`."""
+    network = build_network(config, chosen_dtype(how.dtype, config.stored_dtype))
+    fill(network, tensors, _renamed, how=how, tower=LanguageTower("model", "lm_head"), file=tensors.folder)
     return network
 
 

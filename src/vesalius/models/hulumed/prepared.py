@@ -38,7 +38,8 @@ class Prepared(Mapping[str, Tensor]):
     `grid_sizes` `[n, 3]`, `merge_sizes` `[n]`, `kept_mask` `[P/m²]`; `image_features_used` `[P/m²]` is False for
     features that stand for no token (the pseudo picture of a text-only training sample, and what reduction dropped).
 
-    Beside them: `prompts`, `modals`, `kept_per_frame` of every item, `sample_starts` in the unreduced row.
+    Beside them: `prompts`, `modals`, `kept_per_frame` of every item, `sample_starts` in the unreduced row, and, once
+    they are said, the answer's ids `new_tokens`.
     """
 
     tensors: dict[str, Tensor] = field(repr=False)
@@ -49,6 +50,12 @@ class Prepared(Mapping[str, Tensor]):
     media: tuple[Shown, ...] = field(default=(), repr=False)
     places: tuple[tuple[Where, ...], ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
+    new_tokens: list[list[int]] = field(default_factory=list[list[int]], repr=False)
+
+    @property
+    def told(self) -> dict[str, list[int]]:
+        """What an answer's trace says beyond its text."""
+        return {"new_tokens": list(self.new_tokens[0])} if self.new_tokens else {}
 
     @property
     def visual_tokens(self) -> tuple[int, int]:

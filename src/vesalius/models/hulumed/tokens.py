@@ -58,6 +58,11 @@ class HuluMedTokenizer:
         said = [token for token in added if not token.get("special")]
         self._said: Tokenizer = Tokenizer.from_str(json.dumps({**whole, "added_tokens": said}))
 
+    @property
+    def whole(self) -> Tokenizer:
+        """The tokenizer with its special tokens, as the checkpoint has it."""
+        return self._whole
+
     def encode(self, pieces: Sequence[Piece], image_tokens: Sequence[int], *, training: bool) -> Encoded:
         """`image_tokens`: how many tokens each `<image>` of the pieces stands for.
 

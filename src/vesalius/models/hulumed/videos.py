@@ -16,7 +16,9 @@ __all__ = ["chosen_frames", "original_frames", "resampled_frames", "segment_fram
 
 _HF_MOST, _ORIGINAL_MOST = 128, 768
 _GIF_RATE = 25.0
-_GIVEN = ("array", "npy", "npz")
+_FOLDER_RATES = {"hf": 3.0, "original": 1.0}
+"""Frames per second each reader takes the pictures of a folder for."""
+_GIVEN = ("array", "npy", "npz", "frames")
 """Formats whose frames somebody chose before: all are taken, and nothing is known of their times."""
 
 
@@ -75,6 +77,13 @@ def chosen_frames(
     elif shown.timestamps is not None:
         times = shown.timestamps
         indices = [int(np.abs(clip.times_s - moment).argmin()) for moment in times]
+    elif clip.origin.format == "folder":
+        rate, fps = _FOLDER_RATES[layout], shown.fps or 1.0
+        if layout == "hf":
+            indices, times = resampled_frames(np.arange(clip.num_frames) / rate, fps, max_frames or _HF_MOST)
+        else:
+            indices = segment_frames(clip.num_frames, rate, fps, max_frames or _ORIGINAL_MOST)
+            times = [index / rate for index in indices]
     elif layout == "hf":
         indices, times = resampled_frames(clip.times_s, shown.fps or 1.0, max_frames or _HF_MOST)
     elif clip.origin.format == "gif":

@@ -7,7 +7,7 @@ of 2025-10 (g2), `llm_type` the older one (g0 with Llama, g1 with Qwen2.5).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -58,7 +58,8 @@ class Encoder3dPlan:
 
 @dataclass(frozen=True)
 class MedmvlConfig:
-    """Everything the network and its inputs are built from. `generation`: "g0", "g1" or "g2"."""
+    """Everything the network and its inputs are built from. `generation`: "g0", "g1" or "g2". `connector_files`: by
+    module, the file a connector was trained in before (`connector_X_path`)."""
 
     generation: Literal["g0", "g1", "g2"]
     llm_type: LlmType
@@ -69,6 +70,7 @@ class MedmvlConfig:
     encoder_3d: Encoder3dPlan | None
     connector_3d: ConnectorPlan | None
     stored_dtype: str | None
+    connector_files: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def reads_volumes_as_slices(self) -> bool:
@@ -107,6 +109,11 @@ def load_config(folder: Path) -> MedmvlConfig:
         encoder_3d,
         _connector(config, prefix, "image3d") if encoder_3d else None,
         stored if isinstance(stored, str) else None,
+        {
+            f"connector_{group}": str(path)
+            for group in ("image", "image3d")
+            if (path := config.get(f"{prefix}connector_{group}_path")) and config.get(f"{prefix}encoder_{group}_type")
+        },
     )
 
 

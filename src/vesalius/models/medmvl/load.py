@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +14,13 @@ from torch import Tensor
 from vesalius.errors import CheckpointError
 from vesalius.models.contract import Loading
 from vesalius.models.medmvl.config import MedmvlConfig, load_config
+from vesalius.models.medmvl.connector_files import with_connectors
 from vesalius.models.medmvl.network import MedmvlNetwork
 from vesalius.models.medmvl.pixels import MedmvlPixels
 from vesalius.models.medmvl.quirks import MedmvlQuirks
-from vesalius.models.medmvl.tokens import MedmvlTokenizer, load_tokenizer
-from vesalius.models.weights import CheckpointTensors, building, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.medmvl.tokens import TERMINATORS, MedmvlTokenizer, load_tokenizer
+from vesalius.models.placement import LanguageTower
+from vesalius.models.weights import CheckpointTensors, building, chosen_dtype, fill, find_json
 from vesalius.vision.clip_pixels import PixelRule, pixel_rule
 
 __all__ = ["UNUSED", "Loaded", "build_network", "load_checkpoint"]
@@ -54,22 +57,39 @@ def load_checkpoint(how: Loading) -> Loaded:
     if how.folder is None:
         raise CheckpointError("MedM-VL has no weights in the package.", fix="Give a checkpoint folder.")
     config = load_config(how.folder)
-    tensors = CheckpointTensors(how.folder)
-    device = chosen_device(how.device)
-    dtype = chosen_dtype(how.dtype, config.stored_dtype)
-    with torch.device(device):
-        network = build_network(config, tensors, dtype)
-    tied = {_HEAD} if _HEAD not in tensors else set[str]()
-    unused = fill(network, tensors, _place, tied=tied, file=how.folder)
-    network.eval()
+    tensors = with_connectors(CheckpointTensors(how.folder), config.connector_files, how.folder)
     tokenizer = load_tokenizer(how.folder, config.llm_type, int(config.llm["vocab_size"]))
+    _check_ids(config, tokenizer, how.folder)
+    network = build_network(config, tensors, chosen_dtype(how.dtype, config.stored_dtype))
+    tower = LanguageTower("llm.model", "llm.lm_head")
+    unused = fill(network, tensors, _place, how=how, tower=tower, file=how.folder)
+    network.eval()
     pixels = MedmvlPixels(config, _rule(how.folder, config), MedmvlQuirks.chosen(how.quirks))
     return Loaded(config, network, tokenizer, pixels, tuple(unused))
 
 
+def _check_ids(config: MedmvlConfig, tokenizer: MedmvlTokenizer, folder: Path) -> None:
+    """CheckpointError where the language model's config ends answers with ids this tokenizer has for other tokens.
+    Phi-2 configs hold an id of their class there, which says nothing."""
+    stated: Any = config.llm.get("eos_token_id")
+    if stated is None or config.llm_type == "phi":
+        return
+    ids = {int(one) for one in (stated if isinstance(stated, list) else [stated])}
+    own = {tokenizer.eos_id, tokenizer.pad_id, tokenizer.id_of(TERMINATORS[config.llm_type])}
+    if not ids & own:
+        raise CheckpointError(
+            f"eos_token_id in the language model's config is {stated}, the tokenizer's ends are {sorted(own)}.",
+            file=folder,
+            fix="Use the checkpoint's own tokenizer.",
+        )
+
+
 def build_network(config: MedmvlConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> MedmvlNetwork:
-    """The unfilled network. A head that is stored is its own tensor, whatever the config says (some savers write
-    clones); one that is not stored is tied, or refused where the config does not tie."""
+    """The network, its parameters on the meta device.
+
+    A head that is stored is its own tensor, whatever the config says (some savers write clones);
+    one that is not stored is tied, or refused where the config does not tie.
+    """
     stored = _HEAD in tensors
     if not stored and not config.llm.get("tie_word_embeddings", False):
         raise CheckpointError(f"{_HEAD} is missing and the language model's config does not tie it to the embeddings.")
@@ -78,13 +98,8 @@ def build_network(config: MedmvlConfig, tensors: Mapping[str, Tensor], dtype: to
         for name in ("connector_image.query", "connector_image3d.query")
         if name in tensors
     }
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(dtype)
-        with building():
-            return MedmvlNetwork(config, queries, tied=not stored)
-    finally:
-        torch.set_default_dtype(before)
+    with building(dtype):
+        return MedmvlNetwork(config, queries, tied=not stored)
 
 
 def _place(name: str) -> str | None:
@@ -94,5 +109,5 @@ def _place(name: str) -> str | None:
 def _rule(folder: Path, config: MedmvlConfig) -> PixelRule | None:
     if config.encoder is None:
         return None
-    path = folder / "preprocessor_config.json"
-    return pixel_rule(config.encoder.kind, config.encoder.image_px, read_json(path) if path.is_file() else None)
+    given = find_json(folder / "preprocessor_config.json")
+    return pixel_rule(config.encoder.kind, config.encoder.image_px, given)

@@ -41,6 +41,7 @@ class Medmvl:
         self.loaded = loaded
         self.config, self.model, self.tokenizer = loaded.config, loaded.network, loaded.tokenizer
         self.quirks, self.unused = loaded.pixels.quirks, loaded.unused
+        self.pad_id = self.tokenizer.pad_id
         self.end_id = self.tokenizer.id_of(TERMINATORS[self.config.llm_type])
 
     @classmethod
@@ -120,12 +121,15 @@ class Medmvl:
                 made["loss"] = self.loss(batch)[None]
         return made
 
-    def loss(self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None, **unknown: Any) -> Tensor:
+    def loss(
+        self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None, loss: str | None = None, **unknown: Any
+    ) -> Tensor:
         """Mean cross-entropy over every learned token of the whole batch, a float32 scalar with gradient.
 
         `labels`: `[B, L]` beside `input_ids` or `[B, P]` after splicing, in place of the batch's own; -100 is not
-        learned. Raises InputError when nothing is learned.
+        learned. `loss`: a description, which changes nothing. Raises InputError when nothing is learned.
         """
+        del loss
         if unknown:
             raise OptionError(f"medmvl's loss has no option {min(unknown)!r}.", fix="It has labels.")
         rows = self.embedded(batch)
@@ -190,6 +194,8 @@ class Medmvl:
             rows = self.embedded(batch)
         if len(rows) != 1:
             raise InputError(f"the batch holds {len(rows)} conversations; one is said at a time.", fix="Use ask_batch.")
+        if isinstance(batch, Prepared):
+            batch.new_tokens[:] = [ids]
         for step in self._decode(rows, max_new_tokens, sampling):
             if step.ids[0] is not None:
                 ids.append(step.ids[0])
@@ -212,12 +218,26 @@ class Medmvl:
                 if token is not None:
                     ids[number].append(token)
                     reasons[number] = reason or reasons[number]
+        waiting = iter(ids)
+        for batch in batches:
+            if isinstance(batch, Prepared):
+                batch.new_tokens[:] = [next(waiting) for _ in batch.media]
         return [(self.tokenizer.decode(said), reason, len(said)) for said, reason in zip(ids, reasons, strict=True)]
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
-        """Boxes of the answer in pixels of the original picture, on the last picture of the conversation."""
-        media = batch.media[0] if isinstance(batch, Prepared) else ()
-        return located(media, text, stored_upright=not self.quirks.opened_by_pillow)
+        """Boxes of the answer in pixels of the original pictures, on those it names (see `which_picture`)."""
+        if not isinstance(batch, Prepared):
+            return []
+        upright = not self.quirks.opened_by_pillow
+        made, assumed = located(batch.media[0], text, batch.asked[0], stored_upright=upright)
+        if assumed:
+            batch.notes.append("the answer does not say which picture its boxes are on; see the documentation.")
+        return made
+
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer.tokenizer
 
     def _decode(self, rows: Sequence[Tensor], max_new_tokens: int, sampling: Sampling) -> Iterator[TokenStep]:
         decoder = HfDecoder(

@@ -16,6 +16,7 @@ from vesalius.models.medmvl.config import ConnectorPlan, Encoder3dPlan, MedmvlCo
 from vesalius.models.parts.connectors import AttentionPooling, MlpConnector, SpatialPooling
 from vesalius.models.parts.vision_states import VisionStates, layer_index, vision_tower
 from vesalius.models.parts.volume_vit import M3dClipVit, MedmClipVit
+from vesalius.models.placement import computing_device
 
 __all__ = ["MedmvlNetwork", "VolumeStates"]
 
@@ -88,7 +89,8 @@ class MedmvlNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.llm.get_input_embeddings().weight.device
+        """Where tensors are sent to and come back from."""
+        return computing_device(self.llm.model)
 
     def tokens_of_picture(self) -> int:
         """Visual tokens one picture becomes."""

@@ -7,9 +7,7 @@ geometry keep their stored order, which is all the published code knows.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from vesalius.study.geometry import AXES
 from vesalius.study.items import Picture, Slide, Volume
 from vesalius.vision.clip_pixels import PixelRule
 from vesalius.vision.ct_volume import HU_WINDOW, cropped, foreground_box, grey_slices, resized, windowed
+from vesalius.vision.pillow_rgb import rgb_by_pillow
 
 __all__ = ["MedmvlPixels", "VolumeReading"]
 
@@ -34,7 +33,6 @@ _LEGACY_SLICE_PX = 256
 _MEAN, _STD = 55.6982188356434, 66.1943479570918
 """Grey levels MedM-CLIP was normalised with."""
 _SLIDE_PX = 1024
-_RASTER = ("png", "jpeg", "tiff", "bmp", "webp", "gif")
 
 
 @dataclass(frozen=True)
@@ -131,20 +129,8 @@ def _rgb(shown: Shown, by_pillow: bool) -> NDArray[np.uint8]:
         return item.thumbnail(_SLIDE_PX)
     if not isinstance(item, Picture):
         raise InputError(f"MedM-VL reads pictures and volumes, not a {type(item).__name__.lower()}.")
-    if by_pillow and item.origin.format in _RASTER and isinstance(shown.source, str | bytes | PathLike):
-        opened = _opened(shown.source)
-        if opened is not None:
-            return opened
+    opened = rgb_by_pillow(shown.source, item) if by_pillow else None
+    if opened is not None:
+        return opened
     view = item.view()
     return view if view.ndim == 3 else np.repeat(view[:, :, None], 3, axis=2)
-
-
-def _opened(source: Any) -> NDArray[np.uint8] | None:
-    """The file as Pillow alone makes it RGB; None for files of several pages, which the study has taken apart. The
-    study has checked its kind and size before."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-        if getattr(picture, "n_frames", 1) > 1:
-            return None
-        return np.asarray(picture.convert("RGB"))

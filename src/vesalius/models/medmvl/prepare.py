@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from vesalius.models.medmvl.load import Loaded
 from vesalius.models.medmvl.pixels import VolumeReading
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS, Prompt, build_prompt, turns_of
 from vesalius.models.medmvl.splice import padded, spliced_labels
+from vesalius.models.parts.which_picture import Asked, asked_of
 from vesalius.study.items import Volume
 
 __all__ = ["Prepared", "prepare"]
@@ -32,13 +33,26 @@ class Prepared(Mapping[str, Tensor]):
     `embeds_attention_mask` `[B, P]` and `num_positions` `[B]` after splicing, padded on the left for generation and on
     the right for training; for training `labels` `[B, L]` and `spliced_labels` `[B, P]`; `pixel_values` `[n, 3, S, S]`;
     `volume_pixel_values` `[v, 3, N, S, S]` (2D tower) or `[v, 1, D, H, W]` (3D tower).
-    `prompts`: the rendered texts. `media`: of each conversation, in order.
+    `prompts`: the rendered texts. `media`: of each conversation, in order. `asked`: the question of each, and about
+    which media. `new_tokens`: ids that were said, of each, once they are. `notes`: what was odd.
     """
 
     tensors: dict[str, Tensor]
     prompts: tuple[str, ...]
     media: tuple[tuple[Shown, ...], ...]
-    warnings: tuple[str, ...] = ()
+    asked: tuple[Asked, ...]
+    notes: list[str] = field(default_factory=list[str])
+    new_tokens: list[list[int]] = field(default_factory=list[list[int]])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the media and the answer."""
+        return tuple(self.notes)
+
+    @property
+    def told(self) -> dict[str, list[int]]:
+        """What an answer's trace says beyond its text."""
+        return {"new_tokens": list(self.new_tokens[0])} if self.new_tokens else {}
 
     @property
     def trains(self) -> bool:
@@ -79,7 +93,8 @@ def prepare(
     _check_length(loaded, tensors["num_positions"], 0 if train else max_new_tokens or 1)
     tensors |= _pixels(loaded, media, volumes)
     old = loaded.config.generation != "g2" and volumes.intensity is None and "volume_pixel_values" in tensors
-    return Prepared(tensors, tuple(p.text for p in prompts), tuple(media), (_NOTE,) if old else ())
+    asked = tuple(asked_of(conversation) for conversation in conversations)
+    return Prepared(tensors, tuple(p.text for p in prompts), tuple(media), asked, [_NOTE] if old else [])
 
 
 def _trains(conversations: Sequence[Conversation], mode: str | None) -> bool:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from vesalius.models.contract import Quirks
+from vesalius.models.quirks import QuirkSwitches, quirk
 
 __all__ = ["NEVER_COPIED", "MedmvlQuirks"]
 
 
 @dataclass(frozen=True)
-class MedmvlQuirks:
+class MedmvlQuirks(QuirkSwitches):
     """Every published behaviour that is a bug or a trap, True where it is copied."""
 
-    opened_by_pillow: bool = True
-    """Pictures become RGB by Pillow alone: alpha is dropped (hidden colours show), EXIF rotation is ignored, greys
-    above 8 bits saturate. Off: laid over black, turned upright, windowed."""
-    grey_levels_truncated: bool = True
-    """Slices are cut to whole grey levels by dropping the fraction, half a level too dark. Off: rounded."""
-    foreground_above_mean: bool = True
-    """MedM-CLIP's crop keeps what is brighter than the training mean (about -560 HU), which can cut off lung at the
-    edge. Off: what is brighter than the window's lower end, as for the other encoders."""
-    padded_labels_hold_pad_id: bool = True
-    """Labels at padding are the pad id (masked later by the attention mask). Off: -100."""
-    endless_repetition: bool = True
-    """An answer that says one phrase over and over goes on to the token limit. Off: it is stopped."""
-
-    @classmethod
-    def chosen(cls, quirks: Quirks) -> MedmvlQuirks:
-        """All of them, or none."""
-        return cls() if quirks == "published" else cls(**{field.name: False for field in fields(cls)})
+    opened_by_pillow: bool = quirk(
+        "Pictures become RGB by Pillow alone: alpha is dropped (hidden colours show), EXIF rotation is "
+        "ignored, greys above 8 bits saturate. Off: laid over black, turned upright, windowed."
+    )
+    grey_levels_truncated: bool = quirk(
+        "Slices are cut to whole grey levels by dropping the fraction, half a level too dark. Off: rounded."
+    )
+    foreground_above_mean: bool = quirk(
+        "MedM-CLIP's crop keeps what is brighter than the training mean (about -560 HU), which can cut off "
+        "lung at the edge. Off: what is brighter than the window's lower end, as for the other encoders."
+    )
+    padded_labels_hold_pad_id: bool = quirk(
+        "Labels at padding are the pad id (masked later by the attention mask). Off: -100."
+    )
+    endless_repetition: bool = quirk(
+        "An answer that says one phrase over and over goes on to the token limit. Off: it is stopped."
+    )
 
 
 NEVER_COPIED = {

@@ -11,12 +11,114 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import CheckpointError
-from vesalius.models.weights import read_json
+from vesalius.models.weights import find_json, read_json
 
-__all__ = ["DOCUMENTED", "sizes_of"]
+__all__ = ["DOCUMENTED", "SIDECARS", "sizes_of"]
 
 _SIGLIP = {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "num_channels": 3, "model_type": "siglip"}
 _VOLUME = {"img_size": [32, 256, 256], "patch_size": [4, 16, 16], "in_channels": 1}
+
+_PHI3_LONG = [
+    1.07,
+    1.12,
+    1.15,
+    1.42,
+    1.5699999,
+    1.8,
+    2.1299999,
+    2.1299999,
+    3.01,
+    5.9100003,
+    6.9500003,
+    9.070001,
+    9.93,
+    10.71,
+    11.13,
+    14.61,
+    15.409999,
+    19.81,
+    37.28,
+    38.28,
+    38.6,
+    40.120003,
+    46.200005,
+    50.940006,
+    53.660007,
+    54.93739,
+    56.89739,
+    57.287388,
+    59.987385,
+    60.867386,
+    60.887386,
+    61.717392,
+    62.917393,
+    62.957394,
+    63.417393,
+    63.817394,
+    63.837395,
+    63.897396,
+    63.937397,
+    64.0674,
+    64.11435,
+    64.12435,
+    64.15435,
+    64.19435,
+    64.244354,
+    64.574356,
+    64.69,
+    64.76,
+]
+_PHI3_SHORT = [
+    1.1,
+    1.1,
+    1.1,
+    1.3,
+    1.35,
+    1.35,
+    1.4,
+    1.55,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.0,
+    2.05,
+    2.05,
+    2.05,
+    2.05,
+    2.05,
+    2.05,
+    2.1,
+    2.1,
+    2.15,
+    2.25,
+    2.25,
+    2.25,
+    2.25,
+    2.25,
+    2.4,
+    2.45,
+    2.5,
+    2.7,
+    2.7,
+    2.75,
+    2.8,
+    2.9,
+    3.05,
+]
+"""Phi-3-mini-128k's long-rope factors of the release of July 2024, equal to its config in float32."""
 
 DOCUMENTED: dict[str, dict[str, Any]] = {
     "openai/clip-vit-large-patch14-336": {
@@ -58,11 +160,18 @@ DOCUMENTED: dict[str, dict[str, Any]] = {
         "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "rope_theta": 1e4, "tie_word_embeddings": False,
         "max_position_embeddings": 2048, "qk_layernorm": False,
     },
+    "microsoft/Phi-3-mini-128k-instruct": {
+        "model_type": "phi3", "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32064, "hidden_act": "silu",
+        "rms_norm_eps": 1e-5, "rope_theta": 1e4, "tie_word_embeddings": False, "max_position_embeddings": 131072,
+        "original_max_position_embeddings": 4096, "sliding_window": 262144, "bos_token_id": 1, "eos_token_id": 32000,
+        "pad_token_id": 32000,
+        "rope_scaling": {"type": "longrope", "long_factor": _PHI3_LONG, "short_factor": _PHI3_SHORT},
+    },
 }  # fmt: skip
-"""Public sizes of the models MedM-VL was built from, by hub id (3D encoders: by type; each exists in one size).
-Phi-3's long-context factors are not among them."""
+"""Public sizes of the models MedM-VL was built from, by hub id (3D encoders: by type; each exists in one size)."""
 
-_SIDECARS = {"llm": "llm_config.json", "encoder_image": "encoder_image_config.json",
+SIDECARS = {"llm": "llm_config.json", "encoder_image": "encoder_image_config.json",
              "encoder_image3d": "encoder_image3d_config.json"}  # fmt: skip
 
 _KEPT = frozenset(
@@ -79,11 +188,12 @@ _KEPT = frozenset(
 
 def sizes_of(group: str, folder: Path, config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Sizes of `group` ("llm", "encoder_image", "encoder_image3d"). CheckpointError says which file to add."""
-    sidecar = folder / _SIDECARS[group]
+    sidecar = folder / SIDECARS[group]
     name = config.get(f"{prefix}{group}_name_or_path")
     nested: Any = config.get(f"{group}_config")
-    if sidecar.is_file():
-        found = read_json(sidecar)
+    beside = find_json(sidecar)
+    if beside is not None:
+        found = beside
     elif isinstance(nested, dict) and nested.get("hidden_size"):
         found = nested
     elif isinstance(name, str) and name and (Path(name) / "config.json").is_file():

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
-from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
+from vesalius.errors import InputError
+from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS
 
 __all__ = ["padded", "real_rows", "spliced_embeds", "spliced_labels"]
 
@@ -24,7 +25,14 @@ def real_rows(rows_BL: Tensor, mask_BL: Tensor) -> list[Tensor]:
 def spliced_embeds(
     ids: Sequence[Tensor], embed: Callable[[Tensor], Tensor], pictures: Sequence[Tensor], volumes: Sequence[Tensor]
 ) -> list[Tensor]:
-    """`[P, D]` of each row of `ids`. `pictures`, `volumes`: `[T, D]` each, taken in order over all rows."""
+    """`[P, D]` of each row of `ids`. `pictures`, `volumes`: `[T, D]` each, taken in order over all rows. InputError
+    when there are more or fewer of them than placeholders."""
+    for kind, seen in ((PICTURE, pictures), (VOLUME, volumes)):
+        if (placed := sum(int((row == kind).sum()) for row in ids)) != len(seen):
+            raise InputError(
+                f"the prompt has {placed} {WORDS[kind]} placeholders, the batch {len(seen)} such media.",
+                fix="Prepare the batch again.",
+            )
     waiting = {PICTURE: iter(pictures), VOLUME: iter(volumes)}
     made: list[Tensor] = []
     for row in ids:

@@ -59,7 +59,8 @@ class SpatialPooling(MlpConnector):
 
     def pool(self, tokens: Tensor) -> Tensor:
         grid_BDdhw = tokens.transpose(1, 2).unflatten(2, self.grid)
-        return F.avg_pool3d(grid_BDdhw, 2, 2).flatten(2).transpose(1, 2)
+        # In float32: the CPU pools no half precision.
+        return F.avg_pool3d(grid_BDdhw.float(), 2, 2).to(tokens.dtype).flatten(2).transpose(1, 2)
 
 
 class AttentionPooling(MlpConnector):

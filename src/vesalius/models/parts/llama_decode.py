@@ -1,5 +1,7 @@
 """A Llama decoder forward pass for inference that needs torch alone (RMSNorm, rotary, grouped attention, SwiGLU).
 
+Qwen2's biases and Qwen3's norms of each head are taken where the tensors hold them.
+
 Why beside transformers' class: importing that costs three to six seconds, more than the whole aim for the first word
 of an answer. Training uses `LlamaForCausalLM`; a test holds this file to it, logits and greedy ids.
 Shape letters: B rows, L new positions, S all positions so far, D width, H heads, K key-value heads, C head width,
@@ -8,7 +10,7 @@ V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from vesalius.errors import CheckpointError, LimitError
+from vesalius.models.parts.narrow_linear import narrow_linear
 
 __all__ = ["LlamaDecoder", "LlamaState", "Lora", "merge_lora"]
 
@@ -112,14 +115,23 @@ class LlamaDecoder:
         for number, layer in enumerate(self.layers):
             hidden = hidden + self._attend(layer, number, _rms(hidden, layer.norm1_D, self.eps), state, rotation, mask)
             normed = _rms(hidden, layer.norm2_D, self.eps)
-            hidden = hidden + layer.down(F.silu(layer.gate(normed)) * layer.up(normed))
+            hidden = hidden + layer.down(F.silu(layer.gate(normed), inplace=True).mul_(layer.up(normed)))
         state.length = total
         return _rms(hidden, self.norm_D, self.eps)
 
     @torch.inference_mode()
+    def keep(self, state: LlamaState, rows: Sequence[int]) -> None:
+        """Go on with these rows of the batch alone."""
+        at = torch.tensor(rows)
+        for stored in (state.keys, state.values):
+            stored[:] = [part[at] for part in stored]
+        state.visible = None if state.visible is None else state.visible[at]
+        state.next_positions = state.next_positions[at]
+
+    @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits [..., V] of hidden states [..., D]."""
-        return F.linear(hidden, self.head_VD)
+        return narrow_linear(hidden, self.head_VD)
 
     def _positions(self, batch: int, num_new: int, state: LlamaState) -> Tensor:
         """Rotary positions [B, L]: padding counts for nothing. Moves `state.next_positions` on."""
@@ -134,10 +146,11 @@ class LlamaDecoder:
         return positions_BL
 
     def _rotation(self, positions_BL: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine [B, 1, L, C] of the rotary angles; the two halves of a head share their angles."""
+        """Cosine and sine [B, 1, L, C] of the rotary angles; the two halves of a head share their angles, and the sign
+        of the turn stands in the sine."""
         angles = positions_BL[:, None, :, None].float() * self.frequencies_C
-        angles = torch.cat([angles, angles], dim=-1)
-        return angles.cos(), angles.sin()
+        cosine, sine = angles.cos(), angles.sin()
+        return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
 
     def _attend(
         self,
@@ -151,10 +164,15 @@ class LlamaDecoder:
         num_new = normed_BLD.shape[1]
         end = state.length + num_new
         split = (-1, self.head_dim)
-        query = _rotate(layer.query(normed_BLD).unflatten(2, split).transpose(1, 2), *rotation)
+        query, new_keys, new_values = (
+            matrix(normed_BLD).unflatten(2, split).transpose(1, 2) for matrix in (layer.query, layer.key, layer.value)
+        )
+        if layer.query_norm_C is not None and layer.key_norm_C is not None:
+            query, new_keys = _rms(query, layer.query_norm_C, self.eps), _rms(new_keys, layer.key_norm_C, self.eps)
+        query = _rotate(query, *rotation)
         keys, values = state.keys[number], state.values[number]
-        keys[:, :, state.length : end] = _rotate(layer.key(normed_BLD).unflatten(2, split).transpose(1, 2), *rotation)
-        values[:, :, state.length : end] = layer.value(normed_BLD).unflatten(2, split).transpose(1, 2)
+        keys[:, :, state.length : end] = _rotate(new_keys, *rotation)
+        values[:, :, state.length : end] = new_values
         keys, values = keys[:, :, :end], values[:, :, :end]
         group = self.num_heads // self.num_kv_heads
         if num_new == 1:  # the heads that share a key act as its queries: no repeated copy of the keys
@@ -173,6 +191,8 @@ class _Layer:
     def __init__(self, tensors: Mapping[str, Tensor], at: str, lora: Mapping[str, Lora]) -> None:
         self.norm1_D = tensors[at + "input_layernorm.weight"]
         self.norm2_D = tensors[at + "post_attention_layernorm.weight"]
+        self.query_norm_C = tensors.get(at + "self_attn.q_norm.weight")
+        self.key_norm_C = tensors.get(at + "self_attn.k_norm.weight")
         attention = (_Linear(tensors, at + f"self_attn.{part}_proj.weight", lora) for part in "qkvo")
         self.query, self.key, self.value, self.output = attention
         self.gate = _Linear(tensors, at + "mlp.gate_proj.weight", lora)
@@ -181,17 +201,18 @@ class _Layer:
 
 
 class _Linear:
-    """A matrix without bias, and its low-rank addition if there is one."""
+    """A matrix, its bias and its low-rank addition if there are such."""
 
     def __init__(self, tensors: Mapping[str, Tensor], name: str, lora: Mapping[str, Lora]) -> None:
         self.weight = tensors[name]
+        self.bias = tensors.get(name.removesuffix("weight") + "bias")
         self.lora = lora.get(name)
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = F.linear(x, self.weight)
+        y = narrow_linear(x, self.weight, self.bias)
         if self.lora is None:
             return y
-        return y + F.linear(F.linear(x, self.lora.down), self.lora.up) * self.lora.scale
+        return y + narrow_linear(narrow_linear(x, self.lora.down), self.lora.up) * self.lora.scale
 
 
 def _rms(x: Tensor, weight_D: Tensor, eps: float) -> Tensor:
@@ -199,8 +220,8 @@ def _rms(x: Tensor, weight_D: Tensor, eps: float) -> Tensor:
 
 
 def _rotate(heads_BHLC: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    first, second = heads_BHLC.chunk(2, dim=-1)
-    return heads_BHLC * cosine + torch.cat([-second, first], dim=-1) * sine
+    swapped = heads_BHLC.roll(heads_BHLC.shape[-1] // 2, -1)
+    return torch.addcmul(heads_BHLC * cosine, swapped, sine)
 
 
 def _make_room(state: LlamaState, total: int) -> None:
@@ -214,14 +235,21 @@ def _make_room(state: LlamaState, total: int) -> None:
 
 
 def _attention_mask(state: LlamaState, num_new: int) -> Tensor | None:
-    """Which of the S positions each new one may see, bool [B, 1, L, S]; None where plain causal attention says it."""
+    """What is added to the scores of the S positions, 0 or -inf [B, 1, L, S]; None where plain causal attention says
+    it."""
     if state.visible is None and (num_new == 1 or state.length == 0):
         return None
     total = state.length + num_new
     steps = torch.arange(total)
     causal_LS = steps[None, :] <= steps[state.length :, None]
     if state.visible is None:
-        return causal_LS[None, None]
+        return _added(causal_LS[None, None], state)
     mask_BLS = causal_LS[None] & state.visible[:, None, :]
     own_LS = steps[None, :] == steps[state.length :, None]  # a padded position sees itself, or its softmax is 0/0
-    return (mask_BLS | own_LS[None])[:, None]
+    return _added((mask_BLS | own_LS[None])[:, None], state)
+
+
+def _added(allowed: Tensor, state: LlamaState) -> Tensor:
+    """Made once for all layers: attention would turn a boolean mask into this in each."""
+    zeros = torch.zeros(allowed.shape, dtype=state.keys[0].dtype)
+    return zeros.masked_fill_(~allowed, float("-inf"))

@@ -22,11 +22,18 @@ def speak(
     stop_ids: Sequence[int],
     max_new_tokens: int,
     sampling: Sampling,
+    guard: bool = True,
+    said: list[list[int]] | None = None,
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield (new text, finish reason or None) per token; half a character waits for its other half."""
+    """Yield (new text, finish reason or None) per token; half a character waits for its other half. `said`: receives
+    the ids of the answer, the end token among them."""
     ids: list[int] = []
+    if said is not None:
+        said[:] = [ids]
     told = ""
-    steps = stream_tokens(decoder, prompt_1LD, max_new_tokens=max_new_tokens, stop_ids=stop_ids, sampling=sampling)
+    steps = stream_tokens(
+        decoder, prompt_1LD, max_new_tokens=max_new_tokens, stop_ids=stop_ids, sampling=sampling, guard=guard
+    )
     for step in steps:
         if step.ids[0] is not None:
             ids.append(step.ids[0])
@@ -47,19 +54,30 @@ def speak_batch(
     stop_ids: Sequence[int],
     max_new_tokens: int,
     sampling: Sampling,
+    guard: bool = True,
+    told: Sequence[list[list[int]]] = (),
 ) -> list[tuple[str, str, int]]:
-    """(text, finish reason, new tokens) of each prompt `[1, L, D]`, read together, padded on the left."""
+    """(text, finish reason, new tokens) of each prompt `[1, L, D]`, read together, padded on the left. `told`: one list
+    for each prompt, which receives the ids of its answer as `speak` gives them."""
     rows_BLD, mask_BL = pad_left([prompt[0] for prompt in prompts])
     said: list[list[int]] = [[] for _ in prompts]
     reasons = ["length"] * len(prompts)
     steps = stream_tokens(
-        decoder, rows_BLD, mask_BL=mask_BL, max_new_tokens=max_new_tokens, stop_ids=stop_ids, sampling=sampling
+        decoder,
+        rows_BLD,
+        mask_BL=mask_BL,
+        max_new_tokens=max_new_tokens,
+        stop_ids=stop_ids,
+        sampling=sampling,
+        guard=guard,
     )
     for step in steps:
         for row, (token, reason) in enumerate(zip(step.ids, step.finished, strict=True)):
             if token is not None:
                 said[row].append(token)
                 reasons[row] = reason or reasons[row]
+    for one, ids in zip(told, said, strict=False):
+        one[:] = [ids]
     return [(decode(ids), reason, len(ids)) for ids, reason in zip(said, reasons, strict=True)]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import OptionError
+
+if TYPE_CHECKING:
+    from vesalius.models.parts.constrained import Constraint
 
 __all__ = ["Decoder", "FinishReason", "Sampling", "TokenStep", "repeats_itself", "stream_tokens"]
 
@@ -35,6 +38,10 @@ class Decoder(Protocol):
         """Read L more positions; hidden states [B, L, D] after the final norm."""
         ...
 
+    def keep(self, state: Any, rows: Sequence[int]) -> None:
+        """Go on with these rows of the batch alone."""
+        ...
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits [..., V]."""
         ...
@@ -50,6 +57,8 @@ class Sampling:
     repetition_penalty: float = 1.0
     """Above 1: logits of tokens said already are divided (if positive) or multiplied (if negative) by it."""
     seed: int | None = None
+    constraint: Constraint | None = None
+    """The form every answer must have; it replaces the repetition guard."""
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -69,7 +78,7 @@ class TokenStep:
 
     `ids`: the token of each row, None for a row that ended earlier. `finished`: why a row has ended (its last token
     included), None while it goes on. `logits` [B, V]: what the tokens were chosen from. `hidden` [B, D]: the state
-    (after the final norm) those logits were computed from.
+    (after the final norm) those logits were computed from. Both hold nothing of use in rows that ended earlier.
     """
 
     ids: list[int | None]
@@ -96,25 +105,52 @@ def stream_tokens(
     if max_new_tokens < 1:
         raise OptionError(f"max_new_tokens is {max_new_tokens}, 1 or more allowed.")
     sampling = sampling or Sampling()
-    random = torch.Generator()
-    random.seed() if sampling.seed is None else random.manual_seed(sampling.seed)
     batch, length, _ = prompt_BLD.shape
+    bound = None if sampling.constraint is None else sampling.constraint.start(batch, stop_ids)
+    guard = guard and bound is None
+    # Each row draws its own numbers, so it says what it would say alone.
+    random = [_random(sampling.seed) for _ in range(batch)]
     state = decoder.start(batch, length + min(max_new_tokens, 256), mask_BL)
     said: list[list[int]] = [[] for _ in range(batch)]
     finished: list[FinishReason | None] = [None] * batch
-    hidden_BD = decoder.read(prompt_BLD, state)[:, -1]
+    going = list(range(batch))
+    hidden_GD = decoder.read(prompt_BLD, state)[:, -1]
     while True:
-        logits_BV = decoder.logits(hidden_BD)
-        chosen = _choose(logits_BV, said, sampling, random)
-        ids: list[int | None] = [None if end else token for token, end in zip(chosen, finished, strict=True)]
-        for row, token in enumerate(ids):
-            if token is not None:
-                said[row].append(token)
-                finished[row] = _why_end(said[row], stop_ids, max_new_tokens, guard)
-        yield TokenStep(ids, list(finished), logits_BV, hidden_BD)
-        if all(finished):
+        logits_GV = decoder.logits(hidden_GD)
+        if bound is not None:
+            logits_GV = bound.masked(logits_GV, going)
+        chosen = _choose(logits_GV, [said[row] for row in going], sampling, [random[row] for row in going])
+        ids: list[int | None] = [None] * batch
+        for row, token in zip(going, chosen, strict=True):
+            ids[row] = token
+            said[row].append(token)
+            if bound is not None:
+                bound.take(row, token)
+            finished[row] = _why_end(said[row], stop_ids, max_new_tokens, guard)
+        yield TokenStep(ids, list(finished), _in_all(logits_GV, going, batch), _in_all(hidden_GD, going, batch))
+        kept = [at for at, row in enumerate(going) if finished[row] is None]
+        if not kept:
             return
-        hidden_BD = decoder.read(decoder.embed(torch.tensor(chosen)[:, None]), state)[:, -1]
+        if len(kept) < len(going):
+            decoder.keep(state, kept)
+            going = [going[at] for at in kept]
+        next_ids = torch.tensor([[said[row][-1]] for row in going])
+        hidden_GD = decoder.read(decoder.embed(next_ids), state)[:, -1]
+
+
+def _random(seed: int | None) -> torch.Generator:
+    random = torch.Generator()
+    random.seed() if seed is None else random.manual_seed(seed)
+    return random
+
+
+def _in_all(part_GX: Tensor, going: Sequence[int], batch: int) -> Tensor:
+    """The rows that go on, put where they are among all rows [B, X]; 0 in the others."""
+    if len(going) == batch:
+        return part_GX
+    whole = part_GX.new_zeros(batch, part_GX.shape[1])
+    whole[list(going)] = part_GX
+    return whole
 
 
 def repeats_itself(ids: Sequence[int]) -> bool:
@@ -139,7 +175,9 @@ def _why_end(said: Sequence[int], stop_ids: Sequence[int], limit: int, guard: bo
     return "length" if len(said) >= limit else None
 
 
-def _choose(logits_BV: Tensor, said: Sequence[Sequence[int]], sampling: Sampling, random: torch.Generator) -> list[int]:
+def _choose(
+    logits_BV: Tensor, said: Sequence[Sequence[int]], sampling: Sampling, random: Sequence[torch.Generator]
+) -> list[int]:
     if sampling.repetition_penalty != 1:
         logits_BV = logits_BV.clone()
         for row, ids in zip(logits_BV, said, strict=True):
@@ -158,4 +196,4 @@ def _choose(logits_BV: Tensor, said: Sequence[Sequence[int]], sampling: Sampling
         ordered, order = chances.sort(-1, descending=True)
         ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= sampling.top_p, 0.0)  # the first one stays
         chances = torch.zeros_like(chances).scatter(1, order, ordered)
-    return torch.multinomial(chances, 1, generator=random)[:, 0].tolist()
+    return [int(torch.multinomial(row, 1, generator=own)) for row, own in zip(chances, random, strict=True)]

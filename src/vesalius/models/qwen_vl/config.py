@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vesalius.errors import CheckpointError
-from vesalius.models.weights import read_json
+from vesalius.models.weights import find_json, read_json
 from vesalius.vision.patches import PatchRule
+from vesalius.vision.resize import Resize
 
 __all__ = ["Generation", "MediaRules", "VlConfig", "generation_of", "read_config"]
 
@@ -23,12 +24,13 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 @dataclass(frozen=True)
 class MediaRules:
     """How media are fitted. `picture_px` and `clip_px`: (least, most) pixels; a clip's are per frame (`per_frame`) or
-    over all frames."""
+    over all frames. `resize`: to Pillow's values, or faster to nearly the same."""
 
     patches: PatchRule
     picture_px: tuple[int, int]
     clip_px: tuple[int, int]
     per_frame: bool
+    resize: Resize = "exact"
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,7 @@ def read_config(folder: Path, raw: Mapping[str, Any], generation: Generation) ->
 
 
 def _eos(folder: Path, raw: Mapping[str, Any], text: Mapping[str, Any]) -> tuple[int, ...]:
-    path = folder / "generation_config.json"
-    given: Any = read_json(path).get("eos_token_id") if path.is_file() else None
+    given: Any = (find_json(folder / "generation_config.json") or {}).get("eos_token_id")
     given = given if given is not None else raw.get("eos_token_id", text.get("eos_token_id"))
     ids = given if isinstance(given, list) else [] if given is None else [given]
     return tuple(int(one) for one in ids)  # pyright: ignore[reportUnknownArgumentType]
@@ -89,8 +90,7 @@ def _eos(folder: Path, raw: Mapping[str, Any], text: Mapping[str, Any]) -> tuple
 def _media_rules(folder: Path, generation: Generation) -> MediaRules:
     path = folder / "preprocessor_config.json"
     picture = read_json(path)
-    clip_path = folder / "video_preprocessor_config.json"
-    clip = read_json(clip_path) if clip_path.is_file() else {}
+    clip = find_json(folder / "video_preprocessor_config.json") or {}
     if generation == "qwen3_vl":
         patch, (mean, std), picture_px, clip_px = 16, _HALF, (65536, 16777216), (4096, 25165824)
     else:

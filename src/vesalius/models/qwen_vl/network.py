@@ -6,7 +6,6 @@ Shape letters: L positions, D width, V vocabulary, N visual tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,14 +14,19 @@ from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.placement import LanguageTower, computing_device
 from vesalius.models.qwen_vl.config import Generation
 from vesalius.models.weights import building
 
-__all__ = ["Seen", "VlNetwork", "build_network", "default_dtype", "published_to_ours", "without_dtypes"]
+__all__ = ["TOWER", "Seen", "VlNetwork", "build_network", "published_to_ours", "without_dtypes"]
 
 
-def build_network(raw: Mapping[str, Any], generation: Generation) -> Any:
-    """`Qwen3VLForConditionalGeneration` or `Qwen2_5_VL…` of config.json, weights not initialised.
+TOWER = LanguageTower("model.language_model", "lm_head")
+"""What of the network quantization and device_map are about."""
+
+
+def build_network(raw: Mapping[str, Any], generation: Generation, dtype: torch.dtype = torch.float32) -> Any:
+    """`Qwen3VLForConditionalGeneration` or `Qwen2_5_VL…` of config.json, its parameters on the meta device.
 
     Flat configs of early Qwen2.5-VL files are taken as they are. CheckpointError for a config transformers refuses.
     """
@@ -37,7 +41,7 @@ def build_network(raw: Mapping[str, Any], generation: Generation) -> Any:
     left = ("architectures", "model_type", "transformers_version")
     try:
         config = config_kind(**{name: value for name, value in without_dtypes(raw).items() if name not in left})
-        with building(), no_init_weights():
+        with building(dtype), no_init_weights():
             return model_kind(config).eval()
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as exc:
         raise CheckpointError(f"config.json describes no {generation} network ({type(exc).__name__}).") from exc
@@ -50,17 +54,6 @@ def without_dtypes(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             kept[name] = without_dtypes(cast(dict[str, Any], value))
     return kept
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Parameters made inside are of `dtype`."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def published_to_ours(name: str) -> str:
@@ -99,8 +92,8 @@ class VlNetwork:
 
     @property
     def device(self) -> torch.device:
-        """Where the embeddings are."""
-        return self.head.weight.device  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]
+        """Where tensors are sent to and come back from."""
+        return computing_device(self.text)
 
     def see(self, batch: Mapping[str, Tensor]) -> Seen:
         """Encode the media and splice them in. InputError when placeholders and features do not match in number."""
@@ -138,12 +131,14 @@ class VlNetwork:
         return seen.pooler_output, list(getattr(seen, "deepstack_features", None) or ())
 
     def hidden(self, batch: Mapping[str, Tensor], seen: Seen | None = None) -> Tensor:
-        """`[1, L, D]` after the final norm. A packed row is kept apart by its four rows of positions."""
+        """`[B, L, D]` after the final norm. A packed row is kept apart by its four rows of positions, padding by the
+        mask."""
         seen = seen or self.see(batch)
+        mask = batch.get("attention_mask")
         return self.text(
             inputs_embeds=seen.embeds,
             position_ids=batch["position_ids"].to(self.device),
-            attention_mask=None,
+            attention_mask=None if mask is None or bool(mask.all()) else mask.to(self.device),
             use_cache=False,
             **seen.first,
         ).last_hidden_state

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from vesalius.errors import OptionError
 from vesalius.models.parts.speaking import Said
+from vesalius.models.parts.which_picture import Asked
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Item
+from vesalius.vision.resize import Resize
 
 __all__ = ["Prepared", "VlOptions", "options_from", "pixel_tensors"]
 
@@ -27,9 +29,11 @@ class VlOptions:
     `min_pixels`, `max_pixels`: bounds on a picture's area after fitting.  `do_sample_frames`: choose frames of clips by
     rate.  `crop_frames_to`: (height, width) of the top-left corner kept of frames.  `add_generation_prompt`: end with
     the start of an answer (None: if the conversation waits for one).  `template`: checked against the checkpoint.
-    `system`: the system message of a conversation without one.  `packed`: several conversations in one row.
-    `labels`: a description; answers and their end tokens are always what is learned.  `do_sample`, `max_new_tokens`,
-    `eos_token_id`: generation settings that `ask` takes; accepted, so that one set of options serves both.
+    `system`: the system message of a conversation without one.  `packed`: several conversations in one row, or padded
+    on the left (None: one row where all end with an answer).  `resize`: "exact" (Pillow's values) or "fast" (within 2
+    grey levels of them).  `labels`: what is learned, a description for `prepare`; `loss` also takes the tensor.
+    `do_sample`, `max_new_tokens`, `eos_token_id`: generation settings that `ask` takes; accepted, so that one set of
+    options serves both.
     """
 
     min_pixels: int | None = None
@@ -40,7 +44,8 @@ class VlOptions:
     template: str | None = None
     system: str | None = None
     packed: bool | None = None
-    labels: str | None = None
+    resize: Resize = "exact"
+    labels: str | Tensor | None = None
     max_new_tokens: int | None = None
     do_sample: bool | None = None
     eos_token_id: int | Sequence[int] | None = None
@@ -62,11 +67,14 @@ def options_from(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
 class Prepared(Mapping[str, Tensor]):
     """Named tensors and what they were made from.
 
-    `input_ids`, `mm_token_type_ids`, `labels` `[1, L]`; `position_ids` `[3, 1, L]` (`[4, 1, L]` in a packed row, plain
-    positions first); `pixel_values`, `image_grid_thw` and the same of videos where there are any.
-    `lengths`: of the samples in the row.  `sights`: what was seen, in order; `media`: the items it was seen of.
-    `text`: the prompt with one placeholder per medium.  `said`: filled while an answer is made.
-    `plan`: what a family wants to remember of its options; `extra`: what it found beside the text.
+    `input_ids`, `attention_mask`, `mm_token_type_ids`, `labels` `[B, L]`; `position_ids` `[3, B, L]`; `pixel_values`,
+    `image_grid_thw` and the same of videos where there are any, of all rows one after another. Rows of a batch are
+    padded on the left (positions 1, labels -100). A packed row has B = 1, no mask, and position_ids `[4, 1, L]`, plain
+    positions first.
+    `lengths`: of the samples of the batch or row.  `sights`: what was seen, in order; `media`: the items it was seen
+    of.  `text`: the prompt with one placeholder per medium.  `said`: filled while an answer is made.  `asked`: the
+    question, and about which media.  `samples`: what a padded batch was made of.  `plan`: what a family wants to
+    remember of its options; `extra`: what it found beside the text; `warnings`: what was odd.
     """
 
     tensors: dict[str, Tensor]
@@ -78,13 +86,20 @@ class Prepared(Mapping[str, Tensor]):
     said: Said = field(default_factory=Said)
     plan: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    asked: Asked = field(default_factory=Asked)
+    samples: tuple[Prepared, ...] = ()
+    warnings: list[str] = field(default_factory=list[str])
+
+    @property
+    def new_tokens(self) -> list[list[int]]:
+        """Ids that were said, of every row."""
+        return [list(one.said.ids) for one in self.samples or (self,)]
 
     @property
     def told(self) -> dict[str, Any]:
         """What the answer's trace says beyond its text."""
-        new = self.said.ids
         sizes = [list(sight.fitted) for sight in self.sights]
-        return {"new_tokens": list(new), "processed_sizes_wh": sizes, **self.extra}
+        return {"new_tokens": self.new_tokens[0], "processed_sizes_wh": sizes, **self.extra}
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,31 +21,37 @@ from vesalius.models.parts.speak import pad_left
 from vesalius.models.parts.speaking import Said, speak, speak_together
 from vesalius.models.parts.thinking import split_thinking
 from vesalius.models.parts.token_stream import Sampling
+from vesalius.models.parts.which_picture import asked_of
+from vesalius.models.quirks import QuirkSwitches, quirk
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
 from vesalius.models.qwen_vl.located import located
-from vesalius.models.qwen_vl.network import Seen, VlNetwork, build_network, default_dtype, published_to_ours
+from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours
 from vesalius.models.qwen_vl.prepared import Prepared, VlOptions, options_from, pixel_tensors
 from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
-from vesalius.models.weights import CheckpointTensors, chosen_device, chosen_dtype, fill, read_json
+from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 from vesalius.vision.patches import PatchRule
+from vesalius.vision.resize import check_resize
 
-__all__ = ["QwenVl", "QwenVlQuirks", "traced"]
+__all__ = ["GUESSED", "QwenVl", "QwenVlQuirks", "in_one_row", "traced", "with_labels"]
+
+GUESSED = "the answer does not say which picture its places are on; see the documentation for what was assumed."
 
 
 @dataclass(frozen=True)
-class QwenVlQuirks:
-    """Behaviour of the published code that is a trap; `off()` corrects all of it."""
+class QwenVlQuirks(QuirkSwitches):
+    """Behaviour of the published code that is a trap."""
 
-    assumed_fps: bool = True
-    """Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."""
-    endless: bool = True
-    """An answer that repeats itself goes on to the token limit; off: it is ended there (finish "repetition")."""
-
-    @classmethod
-    def off(cls) -> QwenVlQuirks:
-        """None of them."""
-        return cls(**{one.name: False for one in fields(cls)})
+    assumed_fps: bool = quirk(
+        "Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."
+    )
+    opened_by_pillow: bool = quirk(
+        """Picture files become RGB by Pillow alone: alpha is dropped and hidden colours show, greys above 8 bits
+        saturate; off: laid over black, windowed."""
+    )
+    endless: bool = quirk(
+        "An answer that repeats itself goes on to the token limit; off: it is ended there (finish 'repetition')."
+    )
 
 
 class QwenVl:
@@ -60,6 +67,7 @@ class QwenVl:
         self.templates: tuple[str, ...] = (config.generation,)
         tokens.check("<|image_pad|>", config.image_id, "image_token_id")
         tokens.check("<|video_pad|>", config.video_id, "video_token_id")
+        self.pad_id = tokens.id("<|endoftext|>")
         self.stop_ids = tuple(dict.fromkeys((*config.eos_ids, tokens.id("<|im_end|>"), tokens.id("<|endoftext|>"))))
 
     @classmethod
@@ -74,17 +82,13 @@ class QwenVl:
             raise CheckpointError(f"model_type {raw.get('model_type')!r} is no Qwen-VL.", file=how.folder)
         config = read_config(how.folder, raw, generation)
         tokens = ChatTokens.load(how.folder)
-        with default_dtype(chosen_dtype(how.dtype, config.stored_dtype)):
-            model = build_network(raw, generation)
-        tied = config.tied
-        lone = ("lm_head.weight",) if tied else ()
-        fill(model, CheckpointTensors(how.folder), published_to_ours, tied=lone, file=how.folder)
-        if tied:
+        tensors = CheckpointTensors(how.folder)
+        model = build_network(raw, generation, chosen_dtype(how.dtype, config.stored_dtype))
+        if config.tied:
             model.lm_head.weight = model.model.language_model.embed_tokens.weight
-        model.to(chosen_device(how.device))
+        fill(model, tensors, published_to_ours, how=how, tower=TOWER, file=how.folder)
         network = VlNetwork(model, config.image_id, config.video_id)
-        quirks = QwenVlQuirks() if how.quirks == "published" else QwenVlQuirks.off()
-        return cls(config, network, tokens, quirks)
+        return cls(config, network, tokens, QwenVlQuirks.chosen(how.quirks))
 
     @property
     def model(self) -> Any:
@@ -98,13 +102,43 @@ class QwenVl:
         return self._sample(conversation, options_from(VlOptions, options))
 
     def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
-        """Several conversations packed into one row, for `loss`: nothing is padded and nothing leaks between them."""
+        """Several conversations. `packed` (None: where all of them end with an answer): in one row, for `loss`, where
+        nothing is padded and nothing leaks between them. Else one row each, padded on the left as the published
+        processors do; results are those of one by one."""
         chosen = options_from(VlOptions, options)
-        if chosen.packed is False:
-            raise OptionError("several conversations are packed into one row.", fix="Leave packed out.")
         if not conversations:
-            raise InputError("there is no conversation to pack.")
-        return self.joined([self._sample(one, chosen) for one in conversations])
+            raise InputError("no conversation was given.")
+        samples = [self.prepare(one, **options) for one in conversations]
+        packs = all("labels" in sample for sample in samples) if chosen.packed is None else chosen.packed
+        return self.joined(samples) if packs else self.padded(samples)
+
+    def padded(self, samples: Sequence[Prepared]) -> Prepared:
+        """Prepared conversations as rows of one batch, padded on the left."""
+        fills = {"input_ids": self.pad_id, "attention_mask": 0, "mm_token_type_ids": 0}
+        if any("labels" in sample for sample in samples):
+            fills["labels"] = -100
+        unlearned = [torch.full_like(sample["input_ids"], -100) for sample in samples]
+        tensors = {
+            name: pad_left([one.get(name, other)[0] for one, other in zip(samples, unlearned, strict=True)], fill)[0]
+            for name, fill in fills.items()
+        }
+        # Where there is nothing the published code writes position 1; no mask ever lets it count.
+        rows = [sample["position_ids"][:, 0].T for sample in samples]
+        tensors["position_ids"] = pad_left(rows, 1)[0].permute(2, 0, 1)
+        sights = tuple(sight for sample in samples for sight in sample.sights)
+        tensors |= pixel_tensors(sights)
+        seconds = [sample["second_per_grid_ts"] for sample in samples if "second_per_grid_ts" in sample]
+        if seconds:
+            tensors["second_per_grid_ts"] = torch.cat(seconds)
+        return Prepared(
+            tensors,
+            sights,
+            tuple(item for sample in samples for item in sample.media),
+            "".join(sample.text for sample in samples),
+            tuple(sample["input_ids"].shape[1] for sample in samples),
+            samples[0].stop_ids,
+            samples=tuple(samples),
+        )
 
     def joined(self, samples: Sequence[Prepared]) -> Prepared:
         """Prepared conversations as one row with four rows of positions."""
@@ -141,7 +175,8 @@ class QwenVl:
             tensors["second_per_grid_ts"] = torch.tensor(seconds, dtype=torch.float32)
         length = tensors["input_ids"].shape[1]
         items = tuple(one.item for one in shown)
-        return Prepared(tensors, tuple(sights), items, text, (length,), self._stops(options))
+        stops = self._stops(options)
+        return Prepared(tensors, tuple(sights), items, text, (length,), stops, asked=asked_of(conversation))
 
     def look(self, shown: Any, number: int, options: VlOptions) -> list[Sight]:
         """The sights of one item under the options."""
@@ -153,7 +188,11 @@ class QwenVl:
         assumed = {"qwen3_vl": 24.0, "qwen2_5_vl": 2.0}[self.config.generation] if self.quirks.assumed_fps else None
         crop = None if options.crop_frames_to is None else _pair(options.crop_frames_to)
         return sights_of(
-            shown, number, replace(rules, picture_px=bounds), ClipRule(options.do_sample_frames, crop, assumed)
+            shown,
+            number,
+            replace(rules, picture_px=bounds, resize=check_resize(options.resize)),
+            ClipRule(options.do_sample_frames, crop, assumed),
+            by_pillow=self.quirks.opened_by_pillow,
         )
 
     @property
@@ -186,6 +225,7 @@ class QwenVl:
             )
         return {
             "input_ids": torch.tensor([made.ids]),
+            "attention_mask": torch.ones(1, len(made.ids), dtype=torch.long),
             "mm_token_type_ids": torch.tensor([made.types]),
             "labels": torch.tensor([made.labels]),
             "position_ids": mrope_positions(made.spans),
@@ -199,31 +239,35 @@ class QwenVl:
 
     @torch.no_grad()
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """`[1, L, vocab]` float32 at every position."""
+        """`[B, L, vocab]` float32 at every position; those of padding mean nothing."""
         return self.network.head(self.network.hidden(batch)).float()
 
     @torch.no_grad()
     def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`vision_features` [N, D] after the merger, `deepstack_features.k` [N, D] (Qwen3-VL), `inputs_embeds`
-        [1, L, D] with them spliced in, `last_hidden` [L, D] after the final norm, `position_ids`. Of a packed row also
-        ids, types, labels, positions and `logits_last16` of sample k under `k.…`."""
+        [B, L, D] with them spliced in, `last_hidden` [L, D] after the final norm ([B, L, D] of a batch),
+        `position_ids`. Of a packed row also ids, types, labels, positions and `logits_last16` of sample k under
+        `k.…`."""
         return traced(self.network, batch)
 
     def loss(self, batch: Mapping[str, Tensor], *, reduction: str = "mean", **options: Any) -> Tensor:
         """Cross entropy of what is learned: the mean over all learned tokens ("mean"), their "sum", or the sum of each
-        sample of the row ("per_sample" `[S]`). Differentiable."""
-        options_from(VlOptions, options)
+        sample ("per_sample" `[S]`). Differentiable. `labels`: a tensor of the ids' shape in place of the batch's own;
+        -100 is not learned. The other options are those of `prepare` and change nothing here."""
+        chosen = options_from(VlOptions, options)
+        batch = with_labels(batch, chosen.labels)
         self.learned(batch)
-        return self.spoken_loss(batch, self.network.hidden(batch)[0], reduction)
+        return self.spoken_loss(batch, in_one_row(batch, self.network.hidden(batch)), reduction)
 
     def spoken_loss(self, batch: Mapping[str, Tensor], hidden: Tensor, reduction: str = "mean") -> Tensor:
-        """The cross entropy given the row's hidden states `[L, D]`; see `loss`."""
-        wanted = next_labels(self.learned(batch), _lengths(batch)).to(hidden.device)
+        """The cross entropy given the hidden states of all samples in one row `[L, D]`; see `loss`."""
+        lengths = _lengths(batch)
+        wanted = next_labels(in_one_row(batch, self.learned(batch))[None], lengths).to(hidden.device)
         losses = token_losses(hidden, self.network.head, wanted)
         if reduction == "per_sample":
-            sample = torch.repeat_interleave(torch.arange(len(_lengths(batch))), torch.tensor(_lengths(batch)))
+            sample = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
             at = sample.to(hidden.device)[wanted != -100]
-            return torch.zeros(len(_lengths(batch)), device=hidden.device).index_add(0, at, losses)
+            return torch.zeros(len(lengths), device=hidden.device).index_add(0, at, losses)
         if reduction not in ("mean", "sum"):
             raise OptionError(f"reduction is {reduction!r}.", fix="Use mean, sum or per_sample.")
         return losses.mean() if reduction == "mean" else losses.sum()
@@ -239,7 +283,11 @@ class QwenVl:
     # --- answering ----------------------------------------------------------------------------------------------------
 
     def say(self, batch: Any, *, max_new_tokens: int, sampling: Sampling) -> Iterator[tuple[str, str | None]]:
-        """(new text, finish reason or None) as it is made."""
+        """(new text, finish reason or None) as it is made. InputError for a batch of several conversations."""
+        if len(batch["input_ids"]) != 1:
+            raise InputError(
+                f"the batch holds {len(batch['input_ids'])} conversations; one is said at a time.", fix="Use ask_batch."
+            )
         with torch.inference_mode():
             seen = self.network.see(batch)
         batch.said = Said()
@@ -267,6 +315,7 @@ class QwenVl:
         self, batches: Sequence[Any], *, max_new_tokens: int, sampling: Sampling
     ) -> list[tuple[str, str, int]]:
         """(text, finish reason, new tokens) of each, equal to `say` one by one."""
+        batches = [row for batch in batches for row in batch.samples or (batch,)]
         with torch.inference_mode():
             seen = [self.network.see(batch) for batch in batches]
         embeds, mask = pad_left([one.embeds[0] for one in seen])
@@ -288,25 +337,35 @@ class QwenVl:
         said = [batch.said for batch in batches]
         return [(one.text(self.tokens, self.skip_special), one.reason or "length", len(one.ids)) for one in said]
 
+    @property
+    def text_tokenizer(self) -> Any:
+        """What text is made of, for decoding held to a form."""
+        return self.tokens.tokenizer
+
     def split_thinking(self, text: str) -> tuple[str, str]:
         """(thinking, answer)."""
         return split_thinking(text)
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
-        """Boxes and points the answer names, in original pixels. Qwen3-VL speaks in thousandths of the picture,
-        Qwen2.5-VL in pixels of the picture as it was fitted."""
+        """Boxes and points the answer names, in original pixels, on the pictures it names (see `which_picture`).
+        Qwen3-VL speaks in thousandths of the picture, Qwen2.5-VL in pixels of the picture as it was fitted. What was
+        only thought counts where the answer names no place."""
         thousandths = self.config.generation == "qwen3_vl"
-        return located(text, batch.sights, batch.media, thousandths=thousandths)
+        made, assumed = located(text, batch.sights, batch.media, batch.asked, thousandths=thousandths)
+        if assumed:
+            batch.warnings.append(GUESSED)
+        return made
 
 
 def traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's intermediates by name; see `QwenVl.trace`."""
     seen = network.see(batch)
-    named = {"inputs_embeds": seen.embeds, "last_hidden": network.hidden(batch, seen)[0]}
+    hidden = network.hidden(batch, seen)
+    named = {"inputs_embeds": seen.embeds, "last_hidden": hidden[0] if len(hidden) == 1 else hidden}
     if seen.features is not None:
         named["vision_features"] = seen.features
     named |= {f"deepstack_features.{number}": layer for number, layer in enumerate(seen.deep)}
-    if len(_lengths(batch)) > 1:
+    if len(_lengths(batch)) > len(batch["input_ids"]):
         named |= _by_sample(network, batch, named["last_hidden"])
     named |= {"position_ids": batch["position_ids"]}
     return {name: value.detach() for name, value in named.items()}
@@ -333,6 +392,24 @@ def _together(seen: Sequence[Seen]) -> dict[str, Any]:
     layers = max(len(one.deep) for one in seen)
     deep = [torch.cat([one.deep[layer] for one in seen if one.deep]) for layer in range(layers)]
     return {"visual_pos_masks": pad_left([one.mask[0] for one in seen])[0], "deepstack_visual_embeds": deep}
+
+
+def with_labels(batch: Mapping[str, Tensor], labels: Any) -> Mapping[str, Tensor]:
+    """The batch with labels given as a tensor in place of its own. InputError for another shape."""
+    if not isinstance(labels, Tensor):
+        return batch
+    if labels.shape != batch["input_ids"].shape:
+        raise InputError(f"labels are {tuple(labels.shape)}, the ids {tuple(batch['input_ids'].shape)}.")
+    changed: Any = copy(batch)
+    changed.tensors = {**batch, "labels": labels}
+    return changed
+
+
+def in_one_row(batch: Mapping[str, Tensor], values_BL: Tensor) -> Tensor:
+    """`[B, L, …]` → `[sum of lengths, …]` without the padding."""
+    if len(values_BL) == 1:
+        return values_BL[0]
+    return values_BL[batch["attention_mask"].bool().to(values_BL.device)]
 
 
 def _lengths(batch: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -14,16 +14,18 @@ from vesalius.models.contract import Shown
 from vesalius.models.qwen_vl.config import MediaRules
 from vesalius.study.items import Clip, Picture, Slide, Volume
 from vesalius.vision.frames import nearest_frames, sampled_frames
-from vesalius.vision.patches import fit_clip, fit_picture, patches_of, resized
+from vesalius.vision.patches import fit_clip, fit_picture, patches_of
+from vesalius.vision.pillow_rgb import rgb_by_pillow
+from vesalius.vision.resize import resized
 from vesalius.vision.views import native_axis, spread
 
-__all__ = ["ClipRule", "Sight", "sights_of"]
+__all__ = ["TIMELESS", "ClipRule", "Sight", "sights_of"]
 
 Bytes = NDArray[np.uint8]
 SLICES = 16
 """Slices of a volume that are shown when the caller does not say how many."""
 THUMBNAIL_PX = 2048
-_TIMELESS = ("array", "npy", "npz")
+TIMELESS = ("array", "npy", "npz", "frames", "folder")
 """Formats that hold frames without times: they are frames somebody chose, so none is left out."""
 
 
@@ -43,8 +45,8 @@ class Sight:
     """One picture or clip as the model sees it.
 
     `where`: item, slice or first frame.  `size`: (width, height) of the original in pixels; `fitted`: the size it was
-    resized to.  `grid`: (t, h, w) in patches.  `times_s`, `fps`: of the frames of a clip.  `original`: `[H, W(, 3)]`
-    uint8 of a picture, `shown` the same after fitting.
+    resized to.  `grid`: (t, h, w) in patches.  `times_s`, `fps`, `frames`: times, rate and numbers of the frames of a
+    clip.  `original`: `[H, W(, 3)]` uint8 of a picture, `shown` the same after fitting.
     """
 
     where: Where
@@ -54,6 +56,7 @@ class Sight:
     grid: tuple[int, int, int]
     times_s: tuple[float, ...] | None = None
     fps: float = 0.0
+    frames: tuple[int, ...] = ()
     original: Bytes | None = field(default=None, repr=False)
     shown: Bytes | None = field(default=None, repr=False)
 
@@ -63,14 +66,17 @@ class Sight:
         return self.times_s is not None
 
 
-def sights_of(shown: Shown, number: int, rules: MediaRules, clips: ClipRule) -> list[Sight]:
-    """The sights of one item: one of a picture, slide or clip, one per slice of a volume.
+def sights_of(shown: Shown, number: int, rules: MediaRules, clips: ClipRule, *, by_pillow: bool = False) -> list[Sight]:
+    """The sights of one item: one of a picture, slide or clip, one per slice of a volume. `by_pillow`: picture files
+    become RGB by Pillow's rule.
 
     InputError for items that cannot be looked at, timestamps that do not fit the frames, pictures that are too long.
     """
     match shown.item:
         case Picture() as picture:
-            return [_picture(picture.view(shown.window), Where(number), rules)]
+            opened = rgb_by_pillow(shown.source, picture, upright=True) if by_pillow else None
+            pixels = picture.view(shown.window) if opened is None else opened
+            return [_picture(pixels, Where(number), rules)]
         case Slide() as slide:
             return [_picture(slide.thumbnail(THUMBNAIL_PX), Where(number), rules, (slide.width, slide.height))]
         case Volume() as volume:
@@ -88,7 +94,7 @@ def _picture(pixels: Bytes, where: Where, rules: MediaRules, size: tuple[int, in
     height, width = pixels.shape[:2]
     least, most = rules.picture_px
     high, wide = fit_picture(height, width, factor=rules.patches.factor, min_pixels=least, max_pixels=most)
-    fitted = resized(pixels, high, wide)
+    fitted = resized(pixels, high, wide, rules.resize)
     patches, grid = patches_of([fitted], rules.patches)
     return Sight(where, size or (width, height), (wide, high), patches, grid, original=pixels, shown=fitted)
 
@@ -107,14 +113,15 @@ def _clip(clip: Clip, shown: Shown, number: int, rules: MediaRules, rule: ClipRu
         high, wide = fit_clip(
             len(frames), height, width, factor=factor, temporal=temporal, min_pixels=least, max_pixels=most
         )
-    patches, grid = patches_of([resized(frame, high, wide) for frame in frames], rules.patches, fused=True)
+    fitted = [resized(frame, high, wide, rules.resize) for frame in frames]
+    patches, grid = patches_of(fitted, rules.patches, fused=True)
     where = Where(number, frame=indices[0])
-    return Sight(where, (width, height), (wide, high), patches, grid, tuple(times), fps)
+    return Sight(where, (width, height), (wide, high), patches, grid, tuple(times), fps, tuple(indices))
 
 
 def _frames(clip: Clip, shown: Shown, rule: ClipRule) -> tuple[list[int], Sequence[float], float]:
     """(frame indices, their times in seconds, frames per second)."""
-    timeless = clip.origin.format in _TIMELESS
+    timeless = clip.origin.format in TIMELESS
     total = clip.num_frames
     sample = not timeless if rule.sample is None else rule.sample
     if not sample:

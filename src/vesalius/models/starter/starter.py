@@ -4,7 +4,7 @@ SmolLM2 with our adapters answers from that text and a few visual tokens, citing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,12 @@ WEIGHTS = Path(__file__).parent.parent / "starter_weights"
 @dataclass(frozen=True)
 class Prepared(Mapping[str, Tensor]):
     """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`)
-    and, beside them, what was seen."""
+    and, beside them, what was seen and, once they are said, the ids of the answer."""
 
     tensors: dict[str, Tensor]
     seen: Seen
     scene_text: str
+    new_tokens: list[list[int]] = field(default_factory=list[list[int]])
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -157,6 +158,7 @@ class Starter:
             stop_ids=[end_token(self.tokenizer)],
             max_new_tokens=max_new_tokens,
             sampling=sampling,
+            said=getattr(batch, "new_tokens", None),
         )
 
     def say_batch(
@@ -170,7 +172,13 @@ class Starter:
             stop_ids=[end_token(self.tokenizer)],
             max_new_tokens=max_new_tokens,
             sampling=sampling,
+            told=[getattr(one, "new_tokens", []) for one in batches],
         )
+
+    @property
+    def text_tokenizer(self) -> Tokenizer:
+        """What text is made of, for decoding held to a form."""
+        return self.tokenizer
 
     def _decoded(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)

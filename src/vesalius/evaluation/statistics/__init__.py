@@ -1,0 +1,30 @@
+"""Intervals and tests: resampling clusters, comparing two runs, several seeds."""
+
+from vesalius.evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap_difference,
+    bootstrap_macro,
+    bootstrap_mean,
+    bootstrap_ratio,
+)
+from vesalius.evaluation.statistics.clusters import Clusters, cluster_items, clustered_standard_error
+from vesalius.evaluation.statistics.compare import Holm, McNemar, holm, mcnemar, randomisation_p
+from vesalius.evaluation.statistics.seeds import SeedSummary, over_seeds
+
+__all__ = [
+    "Clusters",
+    "Holm",
+    "Interval",
+    "McNemar",
+    "SeedSummary",
+    "bootstrap_difference",
+    "bootstrap_macro",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "cluster_items",
+    "clustered_standard_error",
+    "holm",
+    "mcnemar",
+    "over_seeds",
+    "randomisation_p",
+]

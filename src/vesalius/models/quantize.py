@@ -1,0 +1,144 @@
+"""Linear layers of a language tower in 8 or 4 bits, by bitsandbytes (extra `quantize`).
+
+8 bits: whole rows scaled to int8, outlying activations kept apart (LLM.int8). 4 bits: NF4 in blocks of 64. Both
+compute in the model's dtype, on CPU and on GPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from vesalius.errors import OptionError, UnsupportedError
+
+__all__ = ["Quantization", "checked_quantization", "is_quantized", "quantize_linears", "quantized_bytes", "with_weight"]
+
+Quantization = Literal["8bit", "4bit"]
+
+_BLOCK = 64
+"""Numbers that share a scale in 4 bits; also what the packed kernel on CPU asks of a layer's columns."""
+_PACKED_ROWS = 32
+_PORTION = 1 << 20
+"""Numbers quantized at a time."""
+
+
+def checked_quantization(given: str | None) -> Quantization | None:
+    """OptionError for another word than 8bit or 4bit, UnsupportedError where bitsandbytes is not installed."""
+    if given is None:
+        return None
+    for known in get_args(Quantization):
+        if given == known:
+            if find_spec("bitsandbytes") is None:
+                raise UnsupportedError(
+                    f"{given} weights need bitsandbytes, which is not installed.",
+                    fix="Run: pip install 'vesalius[quantize]'.",
+                )
+            return known
+    raise OptionError(f"quantize is {given!r}.", fix="Use 8bit or 4bit, or leave it out.")
+
+
+def quantize_linears(towers: Iterable[nn.Module], bits: Quantization, dtype: torch.dtype) -> int:
+    """Put quantized layers, still without weights, in the place of every Linear inside `towers` (in 4 bits: of those
+    whose inputs are a multiple of 64, as all published ones are); how many there were.
+
+    `dtype`: what the layers compute in."""
+    layers = _bitsandbytes().nn
+    count = 0
+    for tower in towers:
+        for module in list(tower.modules()):
+            for name, child in list(module.named_children()):
+                # bitsandbytes 0.50 restores 4 bits wrongly on CPU where a row does not end with a block.
+                if type(child) is nn.Linear and (bits == "8bit" or child.in_features % _BLOCK == 0):
+                    setattr(module, name, _empty(layers, child, bits, dtype))
+                    count += 1
+    return count
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Whether a layer is one of those `quantize_linears` puts in."""
+    return type(module).__module__.startswith("bitsandbytes.")
+
+
+def with_weight(layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    """The layer's weight quantized on `device`, ready to be put in. Rows go in portions: what is computed on the way
+    takes many times the memory of the result."""
+    library = _bitsandbytes()
+    eight = isinstance(layer, library.nn.Linear8bitLt)
+    return (_int8 if eight else _nf4)(library, layer, weight_OI, device)
+
+
+def _portions(weight_OI: Tensor, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Rows and their weights; a number of rows that is a multiple of the block keeps the blocks where they are."""
+    step = _BLOCK * max(1, _PORTION // (_BLOCK * weight_OI.shape[1]))
+    for first in range(0, len(weight_OI), step):
+        yield slice(first, first + step), weight_OI[first : first + step].to(device)
+
+
+def _int8(library: Any, layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    del layer
+    whole = torch.empty(weight_OI.shape, dtype=torch.int8, device=device)
+    scales = torch.empty(len(weight_OI), dtype=torch.float32, device=device)
+    for rows, portion in _portions(weight_OI, device):
+        whole[rows], scales[rows], _ = library.functional.int8_vectorwise_quant(portion.half())
+    return library.nn.Int8Params(whole, requires_grad=False, has_fp16_weights=False, CB=whole, SCB=scales)
+
+
+def _nf4(library: Any, layer: Any, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+    packed: list[Tensor] = []
+    scales: list[Tensor] = []
+    state: Any = None
+    for _, portion in _portions(weight_OI, device):
+        numbers, state = library.functional.quantize_4bit(
+            portion, blocksize=_BLOCK, compress_statistics=False, quant_type="nf4"
+        )
+        packed.append(numbers)
+        scales.append(state.absmax)
+    state.absmax, state.shape, layer.quant_state = torch.cat(scales), weight_OI.shape, state
+    return library.nn.Params4bit(
+        torch.cat(packed), requires_grad=False, quant_state=state, blocksize=_BLOCK, compress_statistics=False,
+        quant_type="nf4", module=layer, bnb_quantized=True,
+    )  # fmt: skip
+
+
+def quantized_bytes(weight: Tensor, bits: Quantization) -> int:
+    """Bytes a weight `[out, in]` takes: the numbers, and a float32 scale per row (8 bits) or block (4 bits)."""
+    if bits == "8bit":
+        return weight.numel() + 4 * weight.shape[0]
+    return weight.numel() // 2 + 4 * (weight.numel() // _BLOCK)
+
+
+def _empty(layers: Any, linear: nn.Linear, bits: Quantization, dtype: torch.dtype) -> nn.Module:
+    sizes = (linear.in_features, linear.out_features, linear.bias is not None)
+    if bits == "8bit":
+        made = layers.Linear8bitLt(*sizes, has_fp16_weights=False, threshold=6.0, device="meta")
+    else:
+        made = layers.Linear4bit(*sizes, compute_dtype=dtype, quant_type="nf4", device="meta")
+        # The packed kernel computes in bfloat16 whatever was asked for, and refuses other sizes.
+        fits = linear.out_features % _PACKED_ROWS == 0 and linear.in_features % _BLOCK == 0
+        made.support_avx512bf16_for_cpu &= fits and dtype == torch.bfloat16
+    made.bias = linear.bias
+    return made.eval()
+
+
+def _bitsandbytes() -> Any:
+    """The library. On some processors its import fetches code from the hub where `kernels` is installed: not here."""
+    if "bitsandbytes" in sys.modules:
+        return sys.modules["bitsandbytes"]
+    # It warns at every layer of every token that 8 bits are computed from half precision.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    before = sys.modules.get("kernels")
+    sys.modules["kernels"] = None  # pyright: ignore[reportArgumentType]  (an import of it fails)
+    try:
+        return importlib.import_module("bitsandbytes")
+    finally:
+        if before is None:
+            del sys.modules["kernels"]
+        else:
+            sys.modules["kernels"] = before
