@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from vesalius.errors import OptionError
+
 if TYPE_CHECKING:
     from vesalius.phantoms.write import Kind
 
@@ -16,21 +18,44 @@ __all__ = ["phantom"]
 
 def phantom(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make; it must be new or empty.")],
-    count: Annotated[int, typer.Option("--count", help="How many phantoms.")] = 10,
+    benchmark: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="A benchmark (slake, …): write its twin in its layout.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", help="How many phantoms, or questions with --as.")] = 10,
     seed: Annotated[int, typer.Option("--seed", help="The first one's seed; the next ones follow.")] = 0,
     modality: Annotated[
         str | None, typer.Option("--modality", help="xray, ct, mr, ultrasound, fundus, skin, endoscopy or microscopy.")
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="picture, volume, clip or pair.")] = "picture",
-    lang: Annotated[str, typer.Option("--lang", help="Languages of the questions: en, zh, ar, comma between.")] = "en",
-    size: Annotated[int, typer.Option("--size", help="Pixels a side of pictures, frames and slices.")] = 256,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="picture, volume, clip or pair; picture by default.")
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="Languages of the questions: en, zh, ar, comma between; en by default.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Pixels a side of pictures, frames and slices; 256 by default.")
+    ] = None,
 ) -> None:
     """Make generated studies with exact truth and questions about them. They are never clinical."""
+    if benchmark is not None:
+        chosen = {"--modality": modality, "--kind": kind, "--lang": lang, "--size": size}
+        if given := [option for option, value in chosen.items() if value is not None]:
+            raise OptionError(f"{given[0]} does not go with --as.", fix="The benchmark's layout decides it.")
+        from vesalius.evaluation.twins import write_twin
+
+        written = write_twin(benchmark, out, count=count, seed=seed)
+        sys.stdout.write(f"{written} generated questions of {benchmark} in {out}\n")
+        return
     from vesalius.phantoms.write import write_phantoms
 
-    langs = [one.strip() for one in lang.split(",") if one.strip()]
-    # The kind is checked there.
-    written = write_phantoms(
-        out, count=count, seed=seed, modality=modality, kind=cast("Kind", kind), langs=langs, size=size
+    langs = [one.strip() for one in ("en" if lang is None else lang).split(",") if one.strip()]
+    made = write_phantoms(
+        out,
+        count=count,
+        seed=seed,
+        modality=modality,
+        kind=cast("Kind", kind or "picture"),  # it is checked there
+        langs=langs,
+        size=256 if size is None else size,
     )
-    sys.stdout.write(f"{written.num_phantoms} phantoms and {written.num_samples} samples in {written.samples.parent}\n")
+    sys.stdout.write(f"{made.num_phantoms} phantoms and {made.num_samples} samples in {made.samples.parent}\n")

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vesalius.errors import OptionError
+
 __all__ = ["Benchmark", "Medium", "Sample", "TaskKind"]
 
 TaskKind = Literal[
@@ -37,11 +39,13 @@ tree (Rad-ReStruct). "chat": judged against a rubric."""
 @dataclass(frozen=True)
 class Medium:
     """One picture, volume or clip of a sample. `source`: a path under the benchmark's folder, or the file's bytes where
-    the published layout embeds them. `options`: what the message part takes (`num_slices`, `fps`, …)."""
+    the published layout embeds them. `options`: what the message part takes (`num_slices`, `fps`, …). `label`: text
+    that stands right before it ("<image_2>: ")."""
 
     kind: Literal["image", "volume", "video"]
     source: Path | bytes = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    label: str = ""
 
     def sha256(self) -> str:
         """Hash of the file's bytes; of all files' names and bytes, sorted, for a folder."""
@@ -68,7 +72,8 @@ class Sample:
     (letter, "yes"/"no", text, list of texts, list of boxes in original pixels, mask path …).  `size`: (width, height)
     of the original picture where the gold is in pixels.  `cluster`: patient id where the files name one, else None
     (the hash of the media stands in).  `tags`: columns tables are split by (modality, question type, task …).
-    `extra`: what only this benchmark's own scorer reads.
+    `extra`: what only this benchmark's own scorer reads.  `earlier`: turns of a conversation before this question, each
+    {"role": …, "content": text}.
     """
 
     id: str
@@ -83,11 +88,17 @@ class Sample:
     cluster: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    earlier: tuple[Mapping[str, str], ...] = ()
 
     def conversation(self) -> list[dict[str, Any]]:
-        """The question as one user message, media first."""
-        parts: list[dict[str, Any]] = [{"type": m.kind, m.kind: m.source, **m.options} for m in self.media]
-        return [{"role": "user", "content": [*parts, {"type": "text", "text": self.prompt}]}]
+        """Earlier turns if there are any, then the question as one user message, media first."""
+        turns = [{"role": t["role"], "content": [{"type": "text", "text": t["content"]}]} for t in self.earlier]
+        parts: list[dict[str, Any]] = []
+        for medium in self.media:
+            if medium.label:
+                parts.append({"type": "text", "text": medium.label})
+            parts.append({"type": medium.kind, medium.kind: medium.source, **medium.options})
+        return [*turns, {"role": "user", "content": [*parts, {"type": "text", "text": self.prompt}]}]
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,8 @@ class Benchmark:
     `splits`: known names, the default first.  `template`: id of the prompt template, part of the fingerprint.
     `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" | "documents".
     `primary`: name of the metric the table leads with.  `dialect`, `coord`: how located answers are read unless the
-    model names its own.  `source`: where users get the files; `licence`: their terms.
+    model names its own.  `source`: where users get the files; `licence`: their terms.  `files`: what is expected in the
+    folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.
     """
 
     name: str
@@ -114,3 +126,15 @@ class Benchmark:
     coord: str | None = None
     source: str = ""
     licence: str = ""
+    files: str = ""
+    variants: Mapping[str, Benchmark] = field(default_factory=dict[str, "Benchmark"], repr=False)
+
+    def variant(self, template: str | None) -> Benchmark:
+        """This benchmark asked by another of its prompts ("reasoning"). None and "direct" are the benchmark itself.
+        OptionError naming those it has."""
+        if template in (None, "direct"):
+            return self
+        if template not in self.variants:
+            known = ", ".join(["direct", *self.variants])
+            raise OptionError(f"{self.name} has no prompt template {template!r}.", fix=f"Known: {known}.")
+        return self.variants[template]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.dialogue.words import LANGUAGES
 from vesalius.errors import InputError, OptionError
+from vesalius.phantoms.new_folder import check_count, new_folder
 from vesalius.phantoms.questions import Question, make_questions
 from vesalius.phantoms.questions_scenes import AnyTruth, scene_of
 from vesalius.phantoms.truth import MODALITIES, ClipTruth, PairTruth, Truth, VolumeTruth
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Written", "draw", "write_phantoms"]
 
 Kind = Literal["picture", "volume", "clip", "pair"]
-MAX_COUNT = 1_000_000
 NUM_SLICES = 48
 """Axial slices of a volume phantom."""
 
@@ -88,32 +86,13 @@ def write_phantoms(
     out of range, InputError when it cannot be written.
     """
     _check(count, seed, modality, kind, langs)
-    target = Path(out)
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise OptionError(f"{os.fspath(out)} exists and is not an empty folder.", fix="Name a new folder.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as exc:
-        raise InputError(f"cannot be written ({exc.strerror}).", file=out) from exc
-    try:
+    with new_folder(out) as partial:
         number = _write_all(partial, count=count, seed=seed, modality=modality, kind=kind, langs=langs, size=size)
-        partial.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        os.replace(partial, target)
-    except OSError as exc:
-        raise InputError(f"cannot be written ({exc.strerror}).", file=out) from exc
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return Written(count, number, target / "samples.jsonl")
+    return Written(count, number, Path(out) / "samples.jsonl")
 
 
 def _check(count: int, seed: int, modality: str | None, kind: str, langs: Sequence[str]) -> None:
-    if not 1 <= count <= MAX_COUNT:
-        raise OptionError(f"count is {count}; it must be from 1 to {MAX_COUNT}.")
-    if seed < 0:
-        raise OptionError(f"seed is {seed}; it must be 0 or more.")
+    check_count(count, seed)
     if kind not in get_args(Kind):
         raise OptionError(f"kind {kind!r} is not one of {', '.join(get_args(Kind))}.")
     if modality is not None and modality not in MODALITIES:

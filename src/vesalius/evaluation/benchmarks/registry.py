@@ -10,7 +10,36 @@ from vesalius.evaluation.contract import Benchmark
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "medqa-usmle": "text_exams",
+    "medmcqa": "text_exams",
+    "medbullets-op4": "text_exams",
+    "medbullets-op5": "text_exams",
+    "mmlu-pro-med": "text_exams",
+    "supergpqa-med": "text_exams",
+    "mmlu-med-6": "mmlu_med",
+    "mmlu-med-9": "mmlu_med",
+    "pubmedqa": "pubmedqa",
+    "medxpertqa-text": "medxpertqa",
+    "medxpertqa-mm": "medxpertqa",
+    "cmb": "chinese_exams",
+    "cmexam": "chinese_exams",
+    "cmmlu-med": "chinese_exams",
+    "medqa-mcmle": "chinese_exams",
+    "healthbench": "healthbench",
+    "vqa-rad": "vqa_rad_and_pathvqa",
+    "pathvqa": "vqa_rad_and_pathvqa",
+    "pmc-vqa": "pmc_vqa",
+    "omnimedvqa": "omnimedvqa",
+    "mmmu-med": "mmmu_med",
+    "medframeqa": "medframeqa",
+    "gmai-mmbench": "gmai_mmbench",
+    "medmnist": "medmnist",
+    "rad-restruct": "rad_restruct",
+    "mimic-cxr": "chest_reports",
+    "chexpert-plus": "chest_reports",
+    "iu-xray": "chest_reports",
+}
 """Name → module of this package that holds it in its `BENCHMARKS` mapping."""
 
 
