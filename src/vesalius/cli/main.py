@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "info": Command("vesalius.cli.info", "info", "Say what files hold: kind, size, geometry, oddities."),
     "models": Command("vesalius.cli.models", "models", "List the models and whether their weights are here."),
     "train": Command("vesalius.cli.train", "train", "Train from a recipe file."),
+    "evaluate": Command("vesalius.cli.evaluate", "evaluate", "Ask a model the questions of benchmarks and score it."),
     "phantom": Command("vesalius.cli.phantom", "phantom", "Make generated studies with exact truth."),
     "starter": Command("vesalius.cli.starter", "app", "Install, check or remove the embedded model's base weights."),
     "deidentify": Command("vesalius.cli.deidentify", "deidentify", "Write copies of DICOM files without identity."),
