@@ -90,7 +90,7 @@ def read_line(line: bytes, where: str) -> Prediction:
     for key in ("id", "raw"):
         if key not in row:
             raise InputError(f"{where} has no {key!r}.")
-    values = {key: row[key] for key in _KINDS if key in row}
+    values: dict[str, Any] = {key: row[key] for key in _KINDS if key in row}
     for key, value in values.items():
         if not isinstance(value, _KINDS[key]) or isinstance(value, bool):
             raise InputError(f"{where}: {key} is {type(value).__name__}.")
@@ -98,4 +98,7 @@ def read_line(line: bytes, where: str) -> Prediction:
         raise InputError(
             f"{where}: finish_reason is {values['finish_reason']!r:.40}, not one of {', '.join(get_args(FinishReason))}."
         )
-    return Prediction(**values | {key: tuple(values[key]) for key in ("images", "findings") if key in values})
+    for key in ("images", "findings"):
+        if key in values:
+            values[key] = tuple(values[key])
+    return Prediction(**values)
