@@ -49,14 +49,18 @@ def test_a_checkpoint_answers_with_its_hash_in_the_manifest(
     told = rows(tmp_path)
     assert [r["id"] for r in told] == [s.id for s in RunFolder(tmp_path / "slake").samples()]
     assert all(r["finish_reason"] in ("stop", "length") and r["tokens_in"] > 3 and r["tokens_out"] for r in told)
-    assert all(r["tokens_in"] < t["tokens_in"] for r, t in zip(rows(tmp_path, "predictions.none.jsonl"), told, strict=True))
+    assert all(
+        r["tokens_in"] < t["tokens_in"] for r, t in zip(rows(tmp_path, "predictions.none.jsonl"), told, strict=True)
+    )
     manifest = RunFolder(tmp_path / "slake").manifest
     assert len(manifest["model"]["weights_sha256"]) == 64
     assert manifest["image_budget"]["max_pixels"] == 50176
     assert manifest["limit"] == 4
 
 
-def test_an_endpoint_is_asked_and_a_bad_item_costs_a_row(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_endpoint_is_asked_and_a_bad_item_costs_a_row(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     with ChatServer(faulty={"Is there a": status(400, b"too long")}) as chat:
         assert main(command(data, tmp_path, "--endpoint", chat.url, "--model", "m")) == 0
     told = rows(tmp_path)

@@ -37,7 +37,9 @@ def _twin(folder: Path, count: int, seed: int) -> None:
 TINY = Benchmark("tiny", "Tiny", "2d", ("test", "train"), "tiny-1", "accuracy", _read, _twin)
 
 
-def write_benchmark(folder: Path, count: int, seed: int = 0, change: Callable[[list[dict]], None] | None = None) -> Path:
+def write_benchmark(
+    folder: Path, count: int, seed: int = 0, change: Callable[[list[dict]], None] | None = None
+) -> Path:
     """`count` questions, the even ones with options, two to a picture; modalities CT and MR by turns."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -82,9 +84,13 @@ class Quick:
         for conversation, text in zip(requests, texts, strict=True):
             if (broken := self.fails(text)) is not None:
                 raise broken
-            pictures = [p for part in conversation[-1]["content"] if "image" in part for p in read(part["image"]).pictures]
+            pictures = [
+                p for part in conversation[-1]["content"] if "image" in part for p in read(part["image"]).pictures
+            ]
             said = " ".join(f"{p.width}x{p.height}:{p.view().mean():.4f}:{p.view().std():.1f}" for p in pictures)
             answers.append(
-                Answer(f"{text}|{said}|{seed}", (), Usage(5, 3, 0.0, 0.0, 0.01, "stop"), self.name, text, tuple(pictures))
+                Answer(
+                    f"{text}|{said}|{seed}", (), Usage(5, 3, 0.0, 0.0, 0.01, "stop"), self.name, text, tuple(pictures)
+                )
             )
         return answers

@@ -53,7 +53,9 @@ def test_a_blank_picture_has_the_size_and_mean_of_the_real_one(run: RunFolder):
 
 
 def test_shuffled_pictures_are_anothers_of_the_same_modality(run: RunFolder):
-    modality = {row["images"][0]: sample.tags["modality"] for row, sample in zip(rows_of(run), run.samples(), strict=True)}
+    modality = {
+        row["images"][0]: sample.tags["modality"] for row, sample in zip(rows_of(run), run.samples(), strict=True)
+    }
     own = {row["id"]: row["images"][0] for row in rows_of(run)}
     given = {row["id"]: row["images"][0] for row in rows_of(run, "shuffle")}
     assert all(given[key] != own[key] for key in own)
@@ -96,9 +98,7 @@ def test_a_pass_may_be_added_later(tmp_path: Path):
 def test_an_item_with_the_only_picture_of_its_modality_gets_one_of_another(tmp_path: Path):
     data = write_benchmark(tmp_path / "data", 8, change=lambda rows: [r.update(modality="US") for r in rows[:2]])
     run = predict(TINY, data, Quick(), tmp_path / "run", passes=passes_of(["shuffle"]))
-    own, given = (
-        {r["id"]: r["images"] for r in rows_of(run, name)} for name in ("main", "shuffle")
-    )
+    own, given = ({r["id"]: r["images"] for r in rows_of(run, name)} for name in ("main", "shuffle"))
     assert all(given[key] != own[key] for key in own)
 
 

@@ -45,7 +45,13 @@ def test_pictures_volumes_and_clips_reach_the_server_as_png(tmp_path: Path):
     assert (answer.usage.prompt_tokens, answer.usage.new_tokens, answer.usage.finish) == (11, 4, "stop")
     (body,) = chat.asked
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
-    assert (body["model"], body["max_tokens"], body["temperature"], body["seed"], body["top_p"]) == ("m", 9, 0.5, 3, 0.9)
+    assert (body["model"], body["max_tokens"], body["temperature"], body["seed"], body["top_p"]) == (
+        "m",
+        9,
+        0.5,
+        3,
+        0.9,
+    )
 
 
 def test_answers_keep_their_order_and_as_many_are_under_way_as_asked_for():
@@ -166,7 +172,9 @@ def test_addresses_may_be_short(given: str, address: str):
     assert chat_address(given) == address
 
 
-@pytest.mark.parametrize("given", ["host:8000", "ftp://host", "http://", "file:///etc/passwd", "http://me:word@host", ""])
+@pytest.mark.parametrize(
+    "given", ["host:8000", "ftp://host", "http://", "file:///etc/passwd", "http://me:word@host", ""]
+)
 def test_what_is_no_address_is_refused_without_showing_a_password(given: str):
     with pytest.raises(OptionError) as caught:
         chat_address(given)

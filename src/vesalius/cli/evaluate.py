@@ -130,14 +130,14 @@ def _local(model: str, device: str, dtype: str, quirks: str, workers: int) -> tu
     if workers:
         from vesalius.evaluation.shards import Shards
 
-        shards = Shards(place, workers, device=device, dtype=dtype, quirks=quirks)
-        return shards, identify(shards.name, place, model)
+        identity = identify(place, model)
+        return Shards(place, workers, identity.adapter, device=device, dtype=dtype, quirks=quirks), identity
     from vesalius.inference.model import load
 
-    loaded = load(place, device=device, dtype=dtype, quirks=quirks)  # pyright: ignore[reportArgumentType]  (checked there)
+    loaded = load(place, device=device, dtype=dtype, quirks=quirks)  # pyright: ignore[reportArgumentType]
     if loaded.notice:
         print(f"Note: {loaded.notice}", file=sys.stderr)
-    return loaded, identify(loaded.name, place, model)
+    return loaded, identify(place, model)
 
 
 @contextmanager
