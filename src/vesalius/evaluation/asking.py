@@ -1,4 +1,4 @@
-"""From questions to rows: a batch is asked together, and when it fails, one by one, so that one bad item costs one row."""
+"""From questions to rows: a batch is asked together; when it fails, one by one, so that a bad item costs one row."""
 
 from __future__ import annotations
 

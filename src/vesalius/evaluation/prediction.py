@@ -94,10 +94,9 @@ def read_line(line: bytes, where: str) -> Prediction:
     for key, value in values.items():
         if not isinstance(value, _KINDS[key]) or isinstance(value, bool):
             raise InputError(f"{where}: {key} is {type(value).__name__}.")
-    if values.get("finish_reason", "stop") not in get_args(FinishReason):
-        raise InputError(
-            f"{where}: finish_reason is {values['finish_reason']!r:.40}, not one of {', '.join(get_args(FinishReason))}."
-        )
+    if (finish := values.get("finish_reason", "stop")) not in get_args(FinishReason):
+        known = ", ".join(get_args(FinishReason))
+        raise InputError(f"{where}: finish_reason is {finish!r:.40}, not one of {known}.")
     for key in ("images", "findings"):
         if key in values:
             values[key] = tuple(values[key])

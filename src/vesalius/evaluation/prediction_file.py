@@ -127,10 +127,9 @@ class PredictionFile:
 def sound_end(path: Path) -> int:
     """Bytes of the file up to its last whole row: without a line that has no end, or a last one that is no row (the
     zeros a power cut leaves)."""
-    end, last = 0, b""
-    before = 0
-    for _, last, after in _lines(path):
-        before, end = end, after
+    before, end, last = 0, 0, b""
+    for _, line, after in _lines(path):
+        before, end, last = end, after, line
     try:
         if last:
             read_line(last, path.name)

@@ -36,9 +36,9 @@ class Shards:
         dtype: str = "auto",
         quirks: str = "published",
     ) -> None:
-        """`place`: known name or checkpoint folder. `adapter`: as rows say it. Uses the Ray cluster of $RAY_ADDRESS, else one on this machine,
-        with one GPU per worker where there are any. Raises OptionError for a number of workers out of range,
-        UnsupportedError without Ray."""
+        """`place`: known name or checkpoint folder. `adapter`: as rows say it. Uses the Ray cluster of $RAY_ADDRESS,
+        else one on this machine, with one GPU per worker where there are as many. Raises OptionError for a number of
+        workers out of range, UnsupportedError without Ray."""
         if not 1 <= workers <= 4096:
             raise OptionError(f"workers is {workers}; it must be 1 to 4096.")
         _ray()
