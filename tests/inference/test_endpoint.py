@@ -61,6 +61,12 @@ def test_answers_keep_their_order_and_as_many_are_under_way_as_asked_for():
     assert chat.most_at_once == 4
 
 
+def test_each_request_may_have_its_own_seed():
+    with ChatServer() as chat:
+        Endpoint(chat.url, "m").ask_batch(asked("a", "b", "c"), temperature=1.0, seeds=[7, 8, 9])
+    assert {body["messages"][0]["content"]: body["seed"] for body in chat.asked} == {"a": 7, "b": 8, "c": 9}
+
+
 def test_the_key_is_sent_as_bearer_token(monkeypatch: pytest.MonkeyPatch):
     with ChatServer() as chat:
         Endpoint(chat.url, "m").ask_batch(asked("x"))

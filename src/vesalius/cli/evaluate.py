@@ -60,18 +60,18 @@ def evaluate(
     passes = passes_of(image_ablation or (), option_shuffle, repeats, seed)
     sampling = Sampling(max_new_tokens, temperature, _options(option or ()))
     asked = [(benchmark(name), _folder(data, name, len(benchmarks))) for name in dict.fromkeys(benchmarks)]
-    for one, folder in asked:  # wrong files are told before a model is loaded
-        survey(read_split(one, folder, split, limit), folder, one.name)
+    # Wrong files are told before a model is loaded.
+    surveys = [survey(read_split(one, folder, split, limit), folder, one.name) for one, folder in asked]
     if endpoint is not None:
         answering, identity = _endpoint(endpoint, model, timeout, retries, workers)
     else:
         answering, identity = _local(model, device, dtype, quirks, workers)
-    for one, folder in asked:
+    for (one, folder), found in zip(asked, surveys, strict=True):
         try:
             with _progress(one.name) as progress:
                 run = predict(
                     one, folder, answering, out, identity=identity, split=split, limit=limit, passes=passes,
-                    sampling=sampling, batch=batch, retry_errors=retry_errors, progress=progress,
+                    sampling=sampling, batch=batch, retry_errors=retry_errors, progress=progress, found=found,
                 )  # fmt: skip
         except KeyboardInterrupt:
             print(f"{one.name}: stopped; the answers so far are in {out / one.name}.", file=sys.stderr)
@@ -171,7 +171,8 @@ def _tell(run: RunFolder) -> None:
             rows += 1
             if row.finish_reason == "error":
                 failed += 1
-                first = first or f" (first: {row.error})"
+                # Where and of what kind; the whole message may quote the data and stays in the file.
+                first = first or f" (first: {': '.join((row.error or '').split(': ')[:2])})"
         wrong = f", {failed} failed{first}" if failed else ""
         print(f"{run.benchmark.name} {one.name}: {rows} answers{wrong} in {run.path / one.file}")
 

@@ -97,13 +97,16 @@ def ask_questions(
 
 
 def _ask(model: Asked, asked: Sequence[tuple[Question, Any]], sampling: Sampling) -> list[Answer]:
-    seed = None if sampling.temperature == 0 else _item_seed(asked[0][0])
+    drawn: dict[str, Any] = {}
+    if sampling.temperature > 0:
+        seeds = [_item_seed(question) for question, _ in asked]
+        drawn = {"seeds": seeds} if getattr(model, "asks_apart", False) else {"seed": seeds[0]}
     return model.ask_batch(
         [conversation for _, conversation in asked],
         max_new_tokens=sampling.max_new_tokens,
         temperature=sampling.temperature,
-        seed=seed,
         batch_size=len(asked),
+        **drawn,
         **sampling.options,
     )
 

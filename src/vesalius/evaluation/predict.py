@@ -25,7 +25,7 @@ from vesalius.evaluation.passes import MAIN, Pass
 from vesalius.evaluation.prediction_file import PredictionFile, read_predictions, rewrite
 from vesalius.evaluation.question import Question
 from vesalius.evaluation.run_folder import RunFolder
-from vesalius.evaluation.survey import asked_by, read_split, split_of, survey
+from vesalius.evaluation.survey import Survey, asked_by, read_split, split_of, survey
 from vesalius.findings.writing import replacing
 from vesalius.inference.identity import Identity
 
@@ -49,12 +49,14 @@ def predict(
     batch: int = 8,
     retry_errors: bool = False,
     progress: Progress | None = None,
+    found: Survey | None = None,
 ) -> RunFolder:
     """Ask all items and store the answers in `out`/<benchmark>; a run that is there already goes on.
 
     `folder`: the benchmark's published files. `model`: a Model, an Endpoint, or `shards.Shards`. `identity`: what the
     model is, for the fingerprint (without it only its name). `limit`: the first so many items. `passes`: see
-    `passes.passes_of`. `batch`: questions asked together. `retry_errors`: ask items again that failed.
+    `passes.passes_of`. `batch`: questions asked together. `retry_errors`: ask items again that failed. `found`: the
+    survey of these very items, where it was made already.
 
     An item that cannot be read or answered becomes a row with finish_reason "error". Raises, before anything is asked:
     InputError (files or columns missing, double ids, no items), OptionError (unknown split, other settings than those
@@ -67,7 +69,7 @@ def predict(
         raise OptionError(f"batch is {batch}; it must be 1 to 1024.")
     chosen = named(benchmark) if isinstance(benchmark, str) else benchmark
     data, sampling = Path(folder), sampling or Sampling()
-    found = survey(read_split(chosen, data, split, limit), data, chosen.name)
+    found = found or survey(read_split(chosen, data, split, limit), data, chosen.name)
     name = getattr(model, "name", "")
     identity = identity or Identity(name, name)
     asker: Any = model if hasattr(model, "rows") else OneModel(model, identity.adapter)  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ class Endpoint:
 
     notice = ""
     asks_apart = True
-    """Every request is drawn by itself: a batch may be sampled from together."""
+    """Every request is drawn by itself, with its own seed."""
 
     def __init__(self, url: str, model: str, *, key: str | None = None, patience: Patience | None = None) -> None:
         """`url`: the server, with or without /v1 or the whole path. `key`: bearer token; None takes
@@ -83,21 +83,24 @@ class Endpoint:
         temperature: float = 0.0,
         seed: int | None = None,
         batch_size: int = 8,
+        seeds: Sequence[int] | None = None,
         **options: Any,
     ) -> list[Answer]:
         """Answer (source, question) pairs or conversations, in order, `batch_size` at a time.
 
-        `options` go into the request as they are. An item the server does not answer gives an Answer whose
-        `usage.finish` is "error" and whose `trace["error"]` says why. Raises ModelError when the server cannot be
-        reached, refuses the key or model, or fails too often in a row; what reading the media raises.
+        `seeds`: one for each request, in place of `seed`. `options` go into the request as they are. An item the
+        server does not answer gives an Answer whose `usage.finish` is "error" and whose `trace["error"]` says why.
+        Raises ModelError when the server cannot be reached, refuses the key or model, or fails too often in a row;
+        what reading the media raises.
         """
         asked: list[tuple[dict[str, Any], str, tuple[Any, ...]]] = []
-        for one in requests:
+        for place, one in enumerate(requests):
+            drawn = seed if seeds is None else seeds[place]
             source, question = one if isinstance(one, tuple) else (one, None)
             messages = conversation_of(source, question, raw_volumes=True, escape=False)[0]
             told, items = chat_messages(messages)
             body: dict[str, Any] = {"model": self.name, "messages": told, "max_tokens": max_new_tokens}
-            body |= {"temperature": temperature, **({} if seed is None else {"seed": seed}), **options}
+            body |= {"temperature": temperature, **({} if drawn is None else {"seed": drawn}), **options}
             asked.append((body, text_of(messages[-1]), tuple(items)))
         stopped = threading.Event()
         with self._client() as client:
