@@ -203,8 +203,9 @@ def test_wrong_data_are_told_before_anything_is_asked(tmp_path: Path, change: An
 
 
 def test_unknown_splits_limits_and_folders_are_refused(data: Path, tmp_path: Path):
-    for how, error in (({"split": "val"}, OptionError), ({"limit": 0}, OptionError), ({"batch": 0}, OptionError)):
-        with pytest.raises(error):
+    wrong_options: list[dict[str, Any]] = [{"split": "val"}, {"limit": 0}, {"batch": 0}]
+    for how in wrong_options:
+        with pytest.raises(OptionError):
             predict(TINY, data, Quick(), tmp_path / "run", **how)
     with pytest.raises(InputError, match="no such folder"):
         predict(TINY, tmp_path / "nowhere", Quick(), tmp_path / "run")

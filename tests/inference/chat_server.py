@@ -91,7 +91,7 @@ def read_message(body: dict[str, Any]) -> tuple[str, list[tuple[int, int]]]:
 
 
 def completion(text: str | None, **changes: Any) -> bytes:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     choice |= {key: value for key, value in changes.items() if key == "finish_reason"}
     choice["message"] |= {key: value for key, value in changes.items() if key != "finish_reason"}
     return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 11, "completion_tokens": 4}}).encode()
