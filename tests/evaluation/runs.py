@@ -38,7 +38,7 @@ TINY = Benchmark("tiny", "Tiny", "2d", ("test", "train"), "tiny-1", "accuracy", 
 
 
 def write_benchmark(
-    folder: Path, count: int, seed: int = 0, change: Callable[[list[dict]], None] | None = None
+    folder: Path, count: int, seed: int = 0, change: Callable[[list[dict]], object] | None = None
 ) -> Path:
     """`count` questions, the even ones with options, two to a picture; modalities CT and MR by turns."""
     folder.mkdir(parents=True, exist_ok=True)
