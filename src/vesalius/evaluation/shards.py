@@ -109,6 +109,8 @@ def _ray() -> Any:
     """The package. UnsupportedError naming the extra where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray runs its workers at niceness 15; these do the very work that is waited for.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as exc:
