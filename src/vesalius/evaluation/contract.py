@@ -7,14 +7,14 @@ parsing, scoring, reporting) knows only this file, so a new benchmark needs no c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from vesalius.errors import OptionError
 
-__all__ = ["Benchmark", "Medium", "Sample", "TaskKind"]
+__all__ = ["Benchmark", "Medium", "Sample", "TaskKind", "conversation_of"]
 
 TaskKind = Literal[
     "mcq",
@@ -92,13 +92,20 @@ class Sample:
 
     def conversation(self) -> list[dict[str, Any]]:
         """Earlier turns if there are any, then the question as one user message, media first."""
-        turns = [{"role": t["role"], "content": [{"type": "text", "text": t["content"]}]} for t in self.earlier]
-        parts: list[dict[str, Any]] = []
-        for medium in self.media:
-            if medium.label:
-                parts.append({"type": "text", "text": medium.label})
-            parts.append({"type": medium.kind, medium.kind: medium.source, **medium.options})
-        return [*turns, {"role": "user", "content": [*parts, {"type": "text", "text": self.prompt}]}]
+        return conversation_of(self.prompt, self.media, self.earlier)
+
+
+def conversation_of(
+    prompt: str, media: Sequence[Medium], earlier: Sequence[Mapping[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """Messages as `Model.ask` takes them: earlier turns, then media, each behind its label, and the prompt."""
+    turns = [{"role": turn["role"], "content": [{"type": "text", "text": turn["content"]}]} for turn in earlier]
+    parts: list[dict[str, Any]] = []
+    for medium in media:
+        if medium.label:
+            parts.append({"type": "text", "text": medium.label})
+        parts.append({"type": medium.kind, medium.kind: medium.source, **medium.options})
+    return [*turns, {"role": "user", "content": [*parts, {"type": "text", "text": prompt}]}]
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class _Job:
             except InputError as exc:
                 raise InputError(f"row {row}: {exc.problem}", fix="Run without --option-shuffle.") from exc
         media = self.exchange.media_for(sample) if self.exchange else sample.media
-        return Question(row, sample.id, prompt, media, self.one.seed, self.one.ablation, order)
+        return Question(row, sample.id, prompt, media, self.one.seed, self.one.ablation, order, sample.earlier)
 
 
 def _run_pass(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vesalius.evaluation.blank import blank
-from vesalius.evaluation.contract import Medium
+from vesalius.evaluation.contract import Medium, conversation_of
 from vesalius.evaluation.passes import Ablation
 
 __all__ = ["Question"]
@@ -18,7 +18,7 @@ __all__ = ["Question"]
 @dataclass(frozen=True)
 class Question:
     """One question, small enough to send to another process: media are paths, or bytes where the benchmark embeds
-    them. `row`: of the item, from 1. `media`: of another item where the pass shuffles them."""
+    them. `row`: of the item, from 1. `media`: of another item where the pass shuffles them. `earlier`: turns before."""
 
     row: int
     id: str
@@ -27,6 +27,7 @@ class Question:
     seed: int
     ablation: Ablation | None = None
     option_order: str | None = None
+    earlier: tuple[Mapping[str, str], ...] = ()
 
     @property
     def prompt_sha256(self) -> str:
@@ -35,16 +36,15 @@ class Question:
     def shown(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """(conversation, sha256 of each medium shown). Errors of reading come with the file's name."""
         hashes: list[str] = []
-        parts: list[dict[str, Any]] = []
+        seen: list[Medium] = []
         for medium in () if self.ablation == "none" else self.media:
             source: Any = medium.source
             sha256 = medium.sha256()
             if self.ablation == "blank":
                 source, sha256 = blank(medium, sha256)
             hashes.append(sha256)
-            parts.append({"type": medium.kind, medium.kind: source, **medium.options})
-        parts.append({"type": "text", "text": self.prompt})
-        return [{"role": "user", "content": parts}], tuple(hashes)
+            seen.append(replace(medium, source=source))
+        return conversation_of(self.prompt, seen, self.earlier), tuple(hashes)
 
     def names(self) -> Sequence[str]:
         """The files shown, by their last two parts."""
