@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vesalius.findings.findings import Mask
     from vesalius.inference.answer import Answer
 
-__all__ = ["ask", "finding_lines"]
+__all__ = ["ask", "fetched", "finding_lines"]
 
 
 def ask(
@@ -45,7 +45,7 @@ def ask(
 
     with _progress("reading"):
         studies = [read(source) for source in sources]
-    place = _fetched(model)
+    place = fetched(model)
     with _progress("loading the model"):
         from vesalius.inference.model import load
 
@@ -75,7 +75,7 @@ def ask(
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _fetched(model: str) -> str:
+def fetched(model: str) -> str:
     """The folder a hub id was fetched to, with its own bar; any other name as it is."""
     import warnings
 

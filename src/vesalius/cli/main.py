@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "models": Command("vesalius.cli.models", "models", "List the models and whether their weights are here."),
     "convert": Command("vesalius.cli.convert", "convert", "Write a checkpoint in one clean layout, or as published."),
     "train": Command("vesalius.cli.train", "train", "Train from a recipe file."),
+    "evaluate": Command("vesalius.cli.evaluate", "evaluate", "Ask a model the questions of benchmarks and score it."),
     "phantom": Command("vesalius.cli.phantom", "phantom", "Make generated studies with exact truth."),
     "starter": Command("vesalius.cli.starter", "app", "Install, check or remove the embedded model's base weights."),
     "deidentify": Command("vesalius.cli.deidentify", "deidentify", "Write copies of DICOM files without identity."),

@@ -18,7 +18,7 @@ __all__ = ["Answer", "Usage"]
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and seconds. `finish`: "stop" | "length" | "repetition".
+    """Tokens and seconds. `finish`: "stop" | "length" | "repetition" | "error" (endpoints; `trace["error"]` says why).
 
     `visual_tokens`: those the media stand for; `visual_tokens_kept`: those left after token reduction.
     """
@@ -39,6 +39,7 @@ class Answer:
 
     `thinking`: what a reasoning model thought before it answered ("" here).  `trace`: the scene text, the items' kinds,
     what was inferred and warned about.  `notice`: what the model says about itself (the starter: not for clinical use).
+    `raw`: all the model wrote, thoughts and their tags included.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Answer:
     thinking: str = ""
     trace: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     notice: str = ""
+    raw: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """One machine-readable object: answer, findings in pixels and millimetres, usage, trace."""

@@ -244,6 +244,7 @@ class Model:
                 **getattr(one.batch, "told", {}),
             },
             notice=self.notice,
+            raw=text,
         )
 
     def prepare(self, conversation: Any, question: str | None = None, **options: Any) -> Any:

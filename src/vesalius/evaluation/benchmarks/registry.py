@@ -10,7 +10,9 @@ from vesalius.evaluation.contract import Benchmark
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "slake": "slake",
+}
 """Name → module of this package that holds it in its `BENCHMARKS` mapping."""
 
 

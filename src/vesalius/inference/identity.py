@@ -1,0 +1,77 @@
+"""What a model is, so that a number can be traced to the weights it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Identity", "identify"]
+
+_WHOLE = 64 << 20
+_PIECE, _PIECES = 1 << 20, 64
+_KINDS = (".safetensors", ".json", ".txt", ".model", ".jinja", ".gguf")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`name`: of the model or its family.  `place`: how it was named: known name, checkpoint folder, hub id, endpoint.
+    `weights_sha256`: of the checkpoint's files (None: not on this machine).  `adapter`, `adapter_sha256`: a small set
+    of weights on top."""
+
+    name: str
+    place: str
+    weights_sha256: str | None = None
+    adapter: str | None = None
+    adapter_sha256: str | None = None
+
+
+def identify(place: str, called: str | None = None) -> Identity:
+    """The identity of a model loaded from `place`: "starter", another known name, or a checkpoint folder.
+
+    `called`: how the user named it, where `place` is where a hub's files were put. Raises CheckpointError for a folder
+    of no known family, WeightsMissingError where the starter's base weights are not here.
+    """
+    from vesalius.models.registry import recognise
+
+    folder = Path(place)
+    if place == "starter":
+        from vesalius.models.starter.starter import WEIGHTS
+
+        return _starter(WEIGHTS, place)
+    if not folder.is_dir():
+        return Identity(place, called or place)
+    # The folder's own name, not where it lies: it may be moved.
+    shown = folder.name if called is None or Path(called).is_dir() else called
+    card = recognise(folder)
+    if card.name == "starter":
+        return _starter(folder, shown)
+    return Identity(card.name, shown, _folder_sha256(folder))
+
+
+def _starter(adapter: Path, called: str) -> Identity:
+    """The starter is an adapter on base weights of others."""
+    from vesalius.models.starter_base import find_base
+
+    return Identity("starter", called, _folder_sha256(find_base()), called, _folder_sha256(adapter))
+
+
+def _folder_sha256(folder: Path) -> str:
+    """Over names and contents of all JSON, text and weight files, in order of name.
+
+    A file over 64 MiB goes in by its size and 64 pieces of 1 MiB from its head to its end: 60 GB of weights are told
+    apart in seconds.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in _KINDS and p.is_file()):
+        size = path.stat().st_size
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            if size <= _WHOLE:
+                while piece := file.read(_PIECE):
+                    digest.update(piece)
+                continue
+            for k in range(_PIECES):
+                file.seek((size - _PIECE) * k // (_PIECES - 1))
+                digest.update(file.read(_PIECE))
+    return digest.hexdigest()
