@@ -97,8 +97,10 @@ def grounded(
     size: Sequence[float] = sample.extra.get("shape", (1, 1, 1)) if kind == "box3d" else sample.size or (1, 1)
     named = dialect or ("m3d" if kind == "box3d" else "auto")
     expect = "count" if sample.kind == "count" else "point" if kind == "point" else "box" if kind == "box" else "any"
+    # A benchmark that names no grammar for a bare count asks for a number in plain words.
+    strict = mode == "strict" and not (sample.kind == "count" and dialect is None)
     read = parse_grounding(
-        prediction.raw, named, size, coord=coord, strict=mode == "strict", expect=expect,
+        prediction.raw, named, size, coord=coord, strict=strict, expect=expect,
         finish_reason=prediction.finish_reason,
     )  # fmt: skip
     rows = [[float(value) for value in one["coords"]] for one in read.items if one["kind"] == kind]
