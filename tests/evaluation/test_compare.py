@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from scored import benchmark_of, item, stored_run
 
+from tests.evaluation.scored import benchmark_of, item, stored_run
 from vesalius.errors import InputError
 from vesalius.evaluation.benchmarks import registry
 from vesalius.evaluation.compare import compare_runs, several_seeds

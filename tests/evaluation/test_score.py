@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
-from scored import AB, benchmark_of, item, stored_run
 
+from tests.evaluation.scored import AB, benchmark_of, item, stored_run
 from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.passes import Pass
 from vesalius.evaluation.prediction import Prediction
@@ -151,7 +151,7 @@ def test_counting_twice_or_not_at_all_happens_only_under_the_old_profile(tmp_pat
     [
         (item("D5", "mcq", "A", options=AB), "", 0, 1),
         (item("D7", "mcq", "B", options=AB), "\\boxed{\\text{B}}", 1, 0),
-        (item("D7b", "mcq", "B", options=AB), "The correct option: B", 1, 0),
+        (item("D7b", "mcq", "B", options=AB | {"C": "correct position"}), "The correct option: B", 1, 0),
         (item("D8", "yesno", "yes"), "Yes, there is a nodule in the right lung.", 1, 0),
         (item("D8b", "yesno", "yes"), "Yes, the heart is abnormal.", 1, 0),
         (item("D9", "yesno", "no"), "Normal chest.", 0, 1),
@@ -224,7 +224,9 @@ def test_both_codecs_are_printed_and_the_profile_says_which_leads(tmp_path) -> N
     strict = scored(tmp_path / "a", samples, ["The lesion lies at [12, 14, 50, 60]."], dialect="qwen-json")
     assert (value(strict, "iou"), value(strict, "iou (tolerant)")) == (0.0, 1.0)
     assert strict.overall.rates["parse_failure"] == 1.0
-    tolerant = scored(tmp_path / "b", samples, ["The lesion lies at [12, 14, 50, 60]."], "tolerant", dialect="qwen-json")
+    tolerant = scored(
+        tmp_path / "b", samples, ["The lesion lies at [12, 14, 50, 60]."], "tolerant", dialect="qwen-json"
+    )
     assert (value(tolerant, "iou"), value(tolerant, "iou (strict)")) == (1.0, 0.0)
 
 
