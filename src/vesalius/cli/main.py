@@ -35,6 +35,8 @@ COMMANDS: dict[str, Command] = {
     "convert": Command("vesalius.cli.convert", "convert", "Write a checkpoint in one clean layout, or as published."),
     "train": Command("vesalius.cli.train", "train", "Train from a recipe file."),
     "evaluate": Command("vesalius.cli.evaluate", "evaluate", "Ask a model the questions of benchmarks and score it."),
+    "score": Command("vesalius.cli.score", "score", "Score stored answers, with intervals and baselines."),
+    "compare": Command("vesalius.cli.compare", "compare", "Say whether two runs differ by more than chance."),
     "phantom": Command("vesalius.cli.phantom", "phantom", "Make generated studies with exact truth."),
     "starter": Command("vesalius.cli.starter", "app", "Install, check or remove the embedded model's base weights."),
     "deidentify": Command("vesalius.cli.deidentify", "deidentify", "Write copies of DICOM files without identity."),

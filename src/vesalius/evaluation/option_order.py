@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from vesalius.errors import InputError
 from vesalius.evaluation.contract import Sample
 
-__all__ = ["permuted", "permuted_prompt"]
+__all__ = ["option_body", "permuted", "permuted_prompt"]
 
 _ABOUT_OTHERS = re.compile(
     r"\b(?:all|none|any|both|neither|either) of the (?:above|other|following|these)\b"
@@ -40,7 +40,7 @@ def permuted_prompt(prompt: str, options: Mapping[str, str], order: list[str]) -
     However a template writes them ("A. x", "A.x", "(A) x", text that holds its letter): the last place where all
     letters follow each other with their texts is taken. Raises InputError when there is none.
     """
-    bodies = {letter: _body(letter, text) for letter, text in options.items()}
+    bodies = {letter: option_body(letter, text) for letter, text in options.items()}
     lead = r"[(（]?{}\s*[)）.:：、．]?\s*"
     pattern = r"\s*[,;，；]?\s*".join(
         f"({lead.format(re.escape(letter))})({re.escape(body)})" for letter, body in bodies.items()
@@ -57,6 +57,6 @@ def permuted_prompt(prompt: str, options: Mapping[str, str], order: list[str]) -
     return "".join([*pieces, prompt[end:]])
 
 
-def _body(letter: str, text: str) -> str:
+def option_body(letter: str, text: str) -> str:
     """The text without the letter some published files put before it."""
     return re.sub(rf"^\s*[(（]?{re.escape(letter)}[)）.:：、．]\s*", "", text).strip()

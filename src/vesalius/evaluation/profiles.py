@@ -1,0 +1,96 @@
+"""Profiles: the rules stored predictions are scored by. Any run can be scored under any of them, again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vesalius.errors import OptionError
+
+__all__ = ["PROFILES", "Profile", "profile_named"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`codec`: how places are read for the figures a table leads with (the other reading stands beside it).
+    `defects`: what the profile does otherwise than `strict`, printed with every result."""
+
+    name: str
+    title: str
+    codec: Literal["strict", "tolerant"] = "strict"
+    defects: tuple[str, ...] = ()
+
+
+_STRICT = Profile("strict", "answers and places by the published grammar")
+_TOLERANT = Profile("tolerant", "as strict, places mended where that is plain", "tolerant")
+_MEDEVALKIT = Profile(
+    "medevalkit",
+    "MedEvalKit, state 9b12e3b",
+    defects=(
+        "D1: SLAKE's closed items count twice, by rule and by judge, so accuracy can exceed 1.",
+        "D2: PathVQA's closed count is set back after judging: closed accuracy is 0.",
+        "D3: the columns of token precision, recall and F1 are permuted; tokens are sets of lower-case words.",
+        "D5: an empty answer is taken for the first option.",
+        "D6: an answer without a letter is taken for the option most like it, refusals included.",
+        "D7: boxed letters in \\text{} and letters behind a colon and a space are not seen.",
+        "D8: a yes is wrong when the letters n-o occur anywhere in the answer.",
+        "D9: a no is right when the letters n-o occur anywhere and yes does not.",
+        "D10: exact match compares untouched text.",
+        "Its judge is an exact match after normalising here; a language model judges in the published tables.",
+    ),
+)
+_MEDUNIEVAL = Profile(
+    "medunieval",
+    "Uni-Med / MedM-VL 2D",
+    "tolerant",
+    (
+        "D24: text figures are means over the items whose answer and reference are not empty.",
+        "Boxes have one pixel added to every extent; answers are {<x0><y0><x1><y1>} in percent; right above IoU 0.5.",
+    ),
+)
+_LMMS_EVAL = Profile(
+    "lmms-eval",
+    "MMMU-style harnesses",
+    defects=(
+        "D12: a multiple-choice answer that cannot be read is a random choice; scored with its expected value.",
+        "Open and closed answers are compared lower-case, without a final point, not normalised further.",
+    ),
+)
+_PDC = Profile(
+    "pdc",
+    "PointDetectCount as published",
+    defects=(
+        "Many-to-one: copies of a right point all count as right.",
+        "Items without a usable prediction are left out of distances and IoU; a broken answer counts as 0.",
+    ),
+)
+_MEDSG = Profile(
+    "medsg",
+    "MedSG-Bench as published",
+    defects=("The first box any of six patterns finds, in the frame of the picture; nothing is put in order.",),
+)
+_M3D = Profile(
+    "m3d",
+    "M3D-Bench as published",
+    defects=(
+        'D19: a closed answer is right when "X." occurs anywhere in it.',
+        "D21: a missing 3D box lets -1 into the mean.",
+    ),
+)
+
+PROFILES: dict[str, Profile] = {
+    one.name: one for one in (_STRICT, _TOLERANT, _MEDEVALKIT, _MEDUNIEVAL, _LMMS_EVAL, _PDC, _MEDSG, _M3D)
+}
+"""Name → profile. "published" is not one of them: it stands for the rule a benchmark was published with."""
+
+_PUBLISHED = (("medsg", "medsg"), ("medmultipoints", "pdc"), ("pointdetect", "pdc"), ("m3d", "m3d"))
+
+
+def profile_named(name: str, benchmark: str = "") -> Profile:
+    """The profile of this name; "published" by the benchmark (`strict` where no other rule is known). OptionError."""
+    if name == "published":
+        plain = "".join(c for c in benchmark.lower() if c.isalnum())
+        return PROFILES[next((rule for start, rule in _PUBLISHED if plain.startswith(start)), "strict")]
+    if name not in PROFILES:
+        raise OptionError(f"profile is {name!r}.", fix=f"Use {', '.join(PROFILES)} or published.")
+    return PROFILES[name]

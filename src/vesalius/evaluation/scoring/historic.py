@@ -1,0 +1,161 @@
+"""What a historic profile changes in the scores of single items; `strict` and `tolerant` change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vesalius.errors import OptionError
+from vesalius.evaluation.contract import Benchmark
+from vesalius.evaluation.metrics.detection import share_at_iou
+from vesalius.evaluation.profiles import Profile
+from vesalius.evaluation.published import historic_answers, medevalkit, medsg, point_detect_count, uni_med
+from vesalius.evaluation.published.m3d import closed_right
+from vesalius.evaluation.scoring.answers import WORDS, published_letter, shown_options, texts_of, true_letter
+from vesalius.evaluation.scoring.item import ItemScore, Pair
+from vesalius.evaluation.scoring.places import truth_of
+from vesalius.findings.box_overlap import iou_pairs
+
+__all__ = ["rescored"]
+
+Rule = Callable[[ItemScore, Pair, Benchmark], ItemScore]
+
+
+def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark, profile: Profile) -> list[ItemScore]:
+    """The items under a profile's own rules. OptionError when it has none for any of the run's task kinds."""
+    rule = _RULES.get(profile.name)
+    if rule is None:
+        return items
+    kinds = _KINDS[profile.name]
+    if not any(item.kind in kinds for item in items):
+        raise OptionError(
+            f"profile {profile.name} has no rule for {', '.join(sorted({item.kind for item in items}))} items."
+        )
+    return [rule(item, pair, benchmark) for item, pair in zip(items, pairs, strict=True)]
+
+
+def _medevalkit(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    raw = prediction.raw
+    if sample.kind == "mcq" and sample.options:
+        shown = shown_options(sample, prediction.option_order) or sample.options
+        letter = historic_answers.medevalkit_choice(raw, shown)
+        said = published_letter(sample, letter, prediction.option_order)
+        return replace(item, answer=said, rule="medevalkit", scores={"accuracy": float(said == true_letter(sample))})
+    if sample.kind not in ("yesno", "closed", "open"):
+        return item
+    true = str(sample.gold) if sample.kind == "yesno" else texts_of(sample.gold)[0]
+    judged = item.scores["accuracy"]  # an exact match, or the polarity, stands for the judge
+    if sample.kind == "yesno":
+        by_rule = float(historic_answers.medevalkit_yes_no_right(raw, true))
+    else:
+        by_rule = float(medevalkit.exact_matches([raw], [true])[0])
+    scores: dict[str, float] = {}
+    name = benchmark.name.replace("-", "").lower()
+    if sample.kind == "open":
+        columns = medevalkit.printed_columns(medevalkit.token_sets([raw], [true]))
+        values = (columns.precision, columns.recall, columns.f1)
+        scores |= {key: float(value[0]) for key, value in zip(WORDS, values, strict=True)}
+        scores |= {"exact_match": by_rule, "accuracy": judged}
+    elif name.startswith("slake"):
+        scores["accuracy"] = by_rule + judged
+    elif name.startswith("pathvqa"):
+        scores["accuracy"] = 0.0
+    else:
+        scores["accuracy"] = by_rule
+    return replace(item, rule="medevalkit", scores=scores)
+
+
+def _lmms_eval(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind == "mcq" and sample.options and item.answer is None:
+        expected = {"accuracy": 1.0 / len(sample.options)}
+        return replace(item, rule="expected value of a random choice", scores=expected)
+    if sample.kind in ("open", "closed"):
+        right = historic_answers.loose_match(prediction.raw, texts_of(sample.gold))
+        return replace(item, rule="lmms-eval", scores={**item.scores, "accuracy": float(right)})
+    return item
+
+
+def _medunieval(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind in ("report", "open", "closed") and not prediction.raw.strip():
+        return replace(item, rule="left out: empty", scores={}, ratios={})
+    if sample.kind == "box" and sample.size:
+        x0, y0, x1, y1 = truth_of(sample).rows[0]
+        iou = float(uni_med.refer_ious([prediction.raw], [[x0, y0, x1 - x0, y1 - y0]], [sample.size])[0])
+        return replace(item, rule="medunieval", scores={"iou": iou, "acc@0.5": float(iou > 0.5)}, ratios={})
+    return item
+
+
+def _medsg(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind != "box":
+        return item
+    box = medsg.first_box(prediction.raw)
+    iou = float(iou_pairs([box or (0.0, 0.0, 0.0, 0.0)], [truth_of(sample).rows[0]])[0])
+    shares = {f"acc@{t:g}": share_at_iou([iou], t) for t in (0.7, 0.5, 0.3)}
+    answer = None if box is None else list(box)
+    return replace(item, answer=answer, rule="medsg", scores={"iou": iou, **shares}, ratios={})
+
+
+_TASKS: dict[str, point_detect_count.Task] = {
+    "point": "pointing",
+    "box": "bounding",
+    "count": "counting",
+    "count_point": "cnt_and_point",
+    "count_box": "count_and_box",
+}
+
+
+def _pdc(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    task = _TASKS.get(sample.kind)
+    if task is None:
+        return item
+    truth = truth_of(sample)
+    points, boxes = (truth.rows, []) if "point" in task else ([], truth.rows)
+    said = point_detect_count.read_answer(prediction.raw, task)
+    found = point_detect_count.score_task(task, [said], [point_detect_count.PdcAnswer(points, boxes, truth.count)])
+    scores: dict[str, float] = {}
+    if found.count is not None:
+        scores |= {"count_exact": found.count.exact, "count_mae": found.count.mae or 0.0}
+        scores["count_mse"] = found.count.mse or 0.0
+    scores["unusable"] = float(found.unusable)
+    if not found.unusable:
+        named: dict[str, Any] = {
+            "point_mae": found.point_mae, "point_rmse": found.point_rmse, "point_matching": found.matching,
+            "best_iou": found.box_iou,
+        }  # fmt: skip
+        scores |= {key: float(value) for key, value in named.items() if value is not None}
+    answer = {"places": said.points or said.boxes, "count": said.count}
+    return replace(item, answer=answer, rule="pdc", scores=scores, ratios={})
+
+
+def _m3d(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind == "mcq":
+        right = float(closed_right([prediction.raw], [true_letter(sample)])[0])
+        return replace(item, rule="m3d", scores={"accuracy": right})
+    if sample.kind == "box3d" and not (item.answer or {}).get("places"):
+        return replace(item, rule="m3d", scores={**item.scores, "iou": -1.0})
+    return item
+
+
+_RULES: dict[str, Rule] = {
+    "medevalkit": _medevalkit,
+    "lmms-eval": _lmms_eval,
+    "medunieval": _medunieval,
+    "medsg": _medsg,
+    "pdc": _pdc,
+    "m3d": _m3d,
+}
+_KINDS: dict[str, tuple[str, ...]] = {
+    "medevalkit": ("mcq", "yesno", "closed", "open", "report"),
+    "lmms-eval": ("mcq", "yesno", "closed", "open", "report"),
+    "medunieval": ("mcq", "yesno", "closed", "open", "report", "box"),
+    "medsg": ("box",),
+    "pdc": tuple(_TASKS),
+    "m3d": ("mcq", "open", "report", "box3d", "mask"),
+}
