@@ -11,6 +11,8 @@ from typing import Literal
 from uuid import uuid4
 
 from vesalius.errors import InputError, OptionError, UnsupportedError
+from vesalius.findings.export_coco import to_coco
+from vesalius.findings.export_csv import to_csv
 from vesalius.findings.export_json import to_json, write_json
 from vesalius.findings.export_nifti import write_nifti_mask
 from vesalius.findings.export_report import report_html, report_markdown
@@ -21,8 +23,10 @@ from vesalius.study.items import Clip, Item, Picture, Study, Volume
 
 __all__ = ["FORMATS", "Format", "save_findings"]
 
-Format = Literal["png", "json", "nifti", "seg", "markdown", "html"]
-FORMATS: tuple[Format, ...] = ("png", "json", "nifti", "seg", "markdown", "html")
+Format = Literal["png", "json", "nifti", "seg", "markdown", "html", "coco", "csv", "sr", "fhir"]
+FORMATS: tuple[Format, ...] = ("png", "json", "nifti", "seg", "markdown", "html", "coco", "csv", "sr", "fhir")
+USUAL: tuple[Format, ...] = FORMATS[:6]
+"""Those written when none is named."""
 
 
 def save_findings(
@@ -42,8 +46,9 @@ def save_findings(
 
     png: an overlay for each picture, slice or frame with findings.  json: `findings.json`.  nifti:
     `itemN_masks.nii.gz` of volumes with masks.  seg: `itemN_masks.dcm`, DICOM SEG of
-    items from DICOM files.  markdown, html: `report.*`.
-    `study`: the media that `where.item` counts.  `formats`: None writes all that fit and leaves out a SEG that cannot
+    items from DICOM files.  markdown, html: `report.*`.  Only by name: coco: `coco.json`.  csv: `findings.csv`.  sr:
+    `itemN_report.dcm`, DICOM SR of items from DICOM files.  fhir: `fhir.json`, a bundle of FHIR R4.
+    `study`: the media that `where.item` counts.  `formats`: None writes all of the first six that fit and leaves out a SEG that cannot
     be made; a format asked for by name that cannot be made is an error.  `notice`: a sentence shown on top of reports.
     All files are written aside and then renamed, so a failure leaves the folder as it was; other files stay untouched.
     Raises OptionError for an unknown format or an unwritable folder, InputError for findings that do not fit the study.
@@ -52,7 +57,7 @@ def save_findings(
     for name in formats or ():
         if name not in FORMATS:
             raise OptionError(f"no format is called {name!r}.", fix=f"Known: {', '.join(FORMATS)}.")
-    wanted = frozenset(formats if formats is not None else FORMATS)
+    wanted = frozenset(formats if formats is not None else USUAL)
     folder = output_folder(out_dir)
     aside = folder / f".{uuid4().hex}.part"
     try:
@@ -66,6 +71,10 @@ def save_findings(
                 findings, study=items, model=model, question=question, answer_text=answer_text, notice=notice
             )
             write_json(aside / "findings.json", document)
+        if "coco" in wanted:
+            write_json(aside / "coco.json", to_coco(findings, items))
+        if "csv" in wanted:
+            (aside / "findings.csv").write_text(to_csv(findings), encoding="utf-8", newline="")
         _write_masks(aside, findings, items, wanted, strict=formats is not None, patient=include_patient, model=model)
         _write_reports(aside, findings, drawn, wanted, (model, question, answer_text, notice))
         written: list[Path] = []
