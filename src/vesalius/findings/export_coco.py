@@ -65,7 +65,7 @@ def to_coco(findings: Sequence[Finding], study: Study | Sequence[Item]) -> dict[
 
 
 def image_name(where: Where) -> str:
-    """What the picture, slice or frame is called, without an ending: "item0", "item0_axial_012", "item1_frame_00004"."""
+    """What a picture, slice or frame is called, without an ending: "item0", "item0_axial_012", "item1_frame_00004"."""
     if where.axis is not None and where.slice_index is not None:
         return f"item{where.item}_{where.axis}_{where.slice_index:03d}"
     if where.frame is not None:

@@ -1,7 +1,7 @@
 """Findings as FHIR R4: one bundle with a DiagnosticReport and an Observation for each finding, as plain dicts.
 
-Everything is preliminary and made by a device, of an unnamed patient: no name, identifier, file name or UID of the study
-goes in. `fhir.schema.json` beside this file describes the resources and fields used here.
+Everything is preliminary and made by a device, of an unnamed patient: no name, identifier, file name or UID of the
+study goes in. `fhir.schema.json` beside this file describes the resources and fields used here.
 """
 
 from __future__ import annotations
