@@ -132,8 +132,7 @@ def test_a_report_tells_sizes_numbers_and_counts_in_ucum(series: Path, tmp_path:
     assert numbers["Long axis"] == (33.5, "mm")
     assert numbers["Certainty of Finding"] == (75.0, "%")
     assert whole.finding_category == codes.SCT.Organ
-    linked = whole.roi
-    assert linked.ReferencedSOPSequence[0] if "ReferencedSOPSequence" in linked else linked[0].ReferencedSOPSequence[0]
+    assert whole.reference_type == codes.DCM.ReferencedSegment
     text = json.dumps(report.to_json_dict(suppress_invalid_tags=True), ensure_ascii=False)
     assert seg.SOPInstanceUID in text
     assert "肿瘤 2" in text
