@@ -176,7 +176,8 @@ def _closed(line: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _region(sr: Any, corners: NDArray[np.float64], reference: Reference) -> Any:
     kind = sr.GraphicTypeValues.POINT if len(corners) == 1 else sr.GraphicTypeValues.POLYLINE
-    return sr.ImageRegion(kind, corners, sr.SourceImageForRegion(*_listed(reference)))
+    # Corners are known to lie inside but for rounding, and graphic coordinates may not be negative.
+    return sr.ImageRegion(kind, np.maximum(corners, 0.0), sr.SourceImageForRegion(*_listed(reference)))
 
 
 def _reference(header: Any, frame: int | None) -> Reference:
