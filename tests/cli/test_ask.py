@@ -54,6 +54,23 @@ def test_the_answer_goes_to_stdout_and_the_notice_once_to_stderr(
     assert f"wrote {tmp_path / 'out' / 'findings.json'}" in out
 
 
+def test_only_the_named_formats_are_written(picture: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    given = ["ask", str(picture), "Is there a mole?", "--out", str(folder), "--format", "coco,csv", "--format", "fhir"]
+    assert main(given) == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["coco.json", "fhir.json", "findings.csv"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [(["--format", "tiff", "--out", "x"], "Known: png"), (["--format", "coco"], "--out")]
+)
+def test_a_format_that_cannot_be_written_is_said_before_anything_is_read(
+    more: list[str], said: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(picture), "Is there a mole?", *more]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vesalius.errors import InputError, OptionError
 from vesalius.findings import Box, Count, Mask, Measurement, Point, Report
-from vesalius.findings.draw import layout, overlay
+from vesalius.findings.draw import layout, overlay, scale_bar
 from vesalius.findings.labels import place_labels
 from vesalius.findings.legend import PALETTE, latin, legend_entries, size_in_words, text_size
 from vesalius.findings.montage import clip_overlay, montage
@@ -131,6 +131,40 @@ def test_labels_keep_off_mask_pixels_but_may_stand_in_a_mask_s_hollow() -> None:
     assert rect is not None
     x0, y0, x1, y1 = (v // 2 for v in rect)
     assert not mask[y0 : y1 + 1, x0 : x1 + 1].any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.01, 0.6), st.booleans())
+def test_no_label_covers_a_pixel_of_any_mask(seed: int, share: float, blocky: bool) -> None:
+    rng = np.random.default_rng(seed)
+    width, height = (int(n) for n in rng.integers(8, 120, 2))
+    masks: list[Mask] = []
+    for n in range(int(rng.integers(1, 5))):
+        mask = rng.random((height, width)) < share
+        if blocky:
+            mask = np.zeros((height, width), dtype=bool)
+            x, y = int(rng.integers(width)), int(rng.integers(height))
+            mask[y : y + height // 2 + 1, x : x + width // 2 + 1] = True
+        masks.append(Mask(label=f"finding {n}", mask=mask))
+    plan = layout((width, height), masks)
+    for mark in plan.marks:
+        if mark.label_rect is None:
+            continue
+        x0, y0, x1, y1 = mark.label_rect
+        # The picture's pixels whose shown squares the label touches.
+        columns = slice(int(x0 / plan.scale[0]), -int(-x1 // plan.scale[0]))
+        rows = slice(int(y0 / plan.scale[1]), -int(-y1 // plan.scale[1]))
+        assert not any(mask.mask[rows, columns].any() for mask in masks)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.01, 20), st.floats(0.5, 2), st.integers(20, 700), st.integers(20, 700))
+def test_the_scale_bar_is_as_long_as_it_says(spacing: float, ratio: float, width: int, height: int) -> None:
+    length, pixels = scale_bar(layout((width, height), [], spacing_mm=(spacing, spacing * ratio)), spacing)
+    plan = layout((width, height), [], spacing_mm=(spacing, spacing * ratio))
+    assert 0 < pixels <= max(1, plan.shown[0] * 0.25 + 1)
+    assert abs(pixels * spacing / plan.scale[0] - length) <= spacing / plan.scale[0]
+    assert f"{length:.0e}"[0] in "125"
 
 
 def test_small_pictures_are_enlarged_and_large_ones_reduced() -> None:

@@ -77,6 +77,30 @@ def test_every_voxel_comes_back_at_its_place(directions: Any, tmp_path: Path) ->
         assert nearest.min(axis=0).max() <= 1e-4, "mm, expected to found"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_an_oblique_series_goes_to_a_segmentation_and_back_to_a_volume_in_place(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    turned, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    source = tmp_path / "series"
+    source.mkdir()
+    rows, columns, slices = (int(n) for n in rng.integers(4, 12, 3))
+    write_series(source, (turned[0], turned[1]), rows=rows, columns=columns, slices=slices)
+    scan = read_volume(source)
+    mask = rng.random(scan.shape) < 0.5
+    write_dicom_seg([Mask(label="liver", mask=mask)], scan, tmp_path / "seg.dcm")
+    # Another reader puts the frames together, from their own positions.
+    back = highdicom.seg.segread(tmp_path / "seg.dcm").get_volume(segment_numbers=[1])
+    stored = np.argwhere(back.array.reshape(back.spatial_shape))
+    lps = (np.column_stack([stored, np.ones(len(stored))]) @ back.affine.T)[:, :3]
+    voxels = (np.column_stack([lps * [-1, -1, 1], np.ones(len(lps))]) @ np.linalg.inv(scan.affine_ras).T)[:, :3]
+    nearest = np.rint(voxels).astype(int)
+    error = np.linalg.norm((voxels - nearest) @ scan.affine_ras[:3, :3].T, axis=1)
+    assert error.max() <= 1e-4, "mm"
+    found = np.zeros(scan.shape, dtype=bool)
+    found[tuple(nearest.T)] = True
+    assert np.array_equal(found, mask)
+
+
 def test_each_frame_names_the_image_it_was_drawn_on(tmp_path: Path) -> None:
     source = tmp_path / "series"
     source.mkdir()

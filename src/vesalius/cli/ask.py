@@ -15,6 +15,7 @@ from vesalius.errors import OptionError
 
 if TYPE_CHECKING:
     from vesalius.findings.findings import Mask
+    from vesalius.findings.save import Format
     from vesalius.inference.answer import Answer
 
 __all__ = ["ask", "finding_lines"]
@@ -28,6 +29,13 @@ def ask(
         str, typer.Option(help="Model name, checkpoint folder or hub id (org/name@revision).")
     ] = "starter",
     out: Annotated[Path | None, typer.Option(help="Folder for overlays, findings.json, masks and reports.")] = None,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What --out writes, may be repeated: png, json, nifti, seg, markdown, html, coco, csv, sr, fhir. "
+            "Without it, the first six as they fit."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 always says the likeliest; above 0 samples.")] = 0.0,
@@ -41,6 +49,7 @@ def ask(
     *sources, question = given
     if not sources and Path(question).exists():
         raise OptionError(f"{question} is a file; no question follows.", fix='Add one: vesalius ask FILE "QUESTION".')
+    formats = _formats(format, out)
     from vesalius.study.read import read
 
     with _progress("reading"):
@@ -65,7 +74,7 @@ def ask(
         if not json:
             print(piece, end="", flush=True)
         piece = next(pieces)
-    written = answer.save(out) if out is not None else []
+    written = answer.save(out, formats=formats) if out is not None else []
     if json:
         document = {**answer.to_json(), "files": [str(path) for path in written]}
         print(json_module.dumps(document, ensure_ascii=False))
@@ -75,6 +84,17 @@ def ask(
         print(line)
     for warning in answer.trace["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _formats(named: Sequence[str] | None, out: Path | None) -> list[Format] | None:
+    """The formats asked for, checked before anything is read; names may also be joined by commas."""
+    if not named:
+        return None
+    if out is None:
+        raise OptionError("--format needs --out, the folder to write to.")
+    from vesalius.findings.save import known_formats
+
+    return known_formats([name.strip() for one in named for name in one.split(",")])
 
 
 def finding_lines(answer: Answer) -> list[str]:

@@ -56,7 +56,7 @@ def picture_source(item: Picture | Clip, *, include_patient: bool) -> Any:
     """The header of a picture's or clip's file. Raises UnsupportedError for a picture that is one of several frames."""
     header = _headers(item.origin, include_patient=include_patient)[0]
     if isinstance(item, Picture) and int(header.get("NumberOfFrames") or 1) > 1:
-        raise UnsupportedError("a DICOM SEG of one frame of a multi-frame picture is not supported.")
+        raise UnsupportedError("DICOM output for one frame of a multi-frame picture is not supported.")
     if (header.Rows, header.Columns) != (item.height, item.width):
         raise GeometryError(
             f"the source is {header.Columns} x {header.Rows} pixels, the picture {item.width} x {item.height}."
@@ -136,14 +136,14 @@ def _floats(values: Any) -> list[float]:
 def _headers(origin: Origin, *, include_patient: bool) -> list[Any]:
     """Headers of an item's instances in stored order, each once; of the patient only what is asked for."""
     if origin.format != "dicom" or not origin.instances:
-        raise UnsupportedError(f"a DICOM SEG needs images read from DICOM files, not {origin.format}.")
+        raise UnsupportedError(f"DICOM output needs images read from DICOM files, not {origin.format}.")
     wanted = list(dict.fromkeys(uid for _, uid in origin.instances))
     found = _read_headers(origin.files, set(wanted))
     missing = sum(uid not in found for uid in wanted)
     if missing:
         raise InputError(
             f"{missing} of {len(wanted)} source images are not in the files the study was read from.",
-            fix="DICOM SEG needs them in place.",
+            fix="DICOM output needs them in place.",
         )
     return [_with_patient(found[uid]) if include_patient else _without_patient(found[uid]) for uid in wanted]
 

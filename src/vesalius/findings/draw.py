@@ -34,7 +34,7 @@ from vesalius.findings.legend import (
 )
 from vesalius.findings.masks import bounding_box
 
-__all__ = ["Layout", "Mark", "layout", "overlay"]
+__all__ = ["Layout", "Mark", "layout", "overlay", "scale_bar"]
 
 SMALLEST_SIDE = 512
 """Smaller pictures are enlarged until their long side has at least this many pixels."""
@@ -368,13 +368,18 @@ def _draw_orientation(draw: ImageDraw.ImageDraw, plan: Layout, letters: tuple[st
         draw_text(draw, (centre_x - text_size(letter, font)[0] / 2, centre_y - line / 2), letter, font, INK)
 
 
-def _draw_scale_bar(draw: ImageDraw.ImageDraw, plan: Layout, spacing_x_mm: float) -> None:
-    """A bar of 1, 2 or 5 times a power of ten millimetres, under the picture at the left."""
+def scale_bar(plan: Layout, spacing_x_mm: float) -> tuple[float, int]:
+    """(millimetres, display pixels) of the bar: 1, 2 or 5 times a power of ten, up to a quarter of the picture."""
     mm_per_px = spacing_x_mm / plan.scale[0]
     widest = plan.shown[0] * 0.25 * mm_per_px
     power = 10.0 ** np.floor(np.log10(widest))
     length = float(next(m * power for m in (5, 2, 1) if m * power <= widest * 1.0001))
-    pixels = max(1, round(length / mm_per_px))
+    return length, max(1, round(length / mm_per_px))
+
+
+def _draw_scale_bar(draw: ImageDraw.ImageDraw, plan: Layout, spacing_x_mm: float) -> None:
+    """The scale bar under the picture at the left."""
+    length, pixels = scale_bar(plan, spacing_x_mm)
     x, y = max(plan.origin[0], plan.font // 2), plan.origin[1] + plan.shown[1] + plan.font
     tick = max(3, plan.font // 4)
     draw.rectangle((x, y, x + pixels - 1, y + 1), fill=INK)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vesalius.errors import InputError
 from vesalius.findings.draw import overlay
+from vesalius.findings.export_coco import image_name
 from vesalius.findings.export_report import where_in_words
 from vesalius.findings.findings import Box, Finding, Mask, Point, Report, Where
 from vesalius.findings.montage import montage
@@ -136,7 +137,7 @@ def _volume_pages(
         shown = [*own, *(cut for mask in solid for cut in _cut(mask, axis, index)), *(numbers if number == 0 else ())]
         where = Where(item=position, axis=axis, slice_index=index)
         yield Page(
-            f"item{position}_{axis}_{index:03d}",
+            image_name(where),
             where_in_words(where),
             _slice_overlay(item, axis, index, shown, where_in_words(where), naming),
         )
@@ -205,7 +206,7 @@ def _clip_pages(
         image = overlay(
             pixels, shown, title=caption, spacing_mm=item.spacing_mm, english=naming.english, labels=naming.labels
         )
-        yield Page(f"item{position}_frame_{frame:05d}", caption, image)
+        yield Page(image_name(where), caption, image)
 
 
 def _slide_page(

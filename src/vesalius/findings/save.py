@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,18 +12,32 @@ from typing import Literal
 from uuid import uuid4
 
 from vesalius.errors import InputError, OptionError, UnsupportedError
+from vesalius.findings.export_coco import to_coco
+from vesalius.findings.export_csv import to_csv
+from vesalius.findings.export_fhir import to_fhir
 from vesalius.findings.export_json import to_json, write_json
 from vesalius.findings.export_nifti import write_nifti_mask
 from vesalius.findings.export_report import report_html, report_markdown
-from vesalius.findings.findings import Finding, Mask
+from vesalius.findings.findings import Finding, Mask, Report
 from vesalius.findings.pages import Page, overlays
 from vesalius.findings.writing import output_folder
 from vesalius.study.items import Clip, Item, Picture, Study, Volume
 
-__all__ = ["FORMATS", "Format", "save_findings"]
+__all__ = ["FORMATS", "Format", "known_formats", "save_findings"]
 
-Format = Literal["png", "json", "nifti", "seg", "markdown", "html"]
-FORMATS: tuple[Format, ...] = ("png", "json", "nifti", "seg", "markdown", "html")
+Format = Literal["png", "json", "nifti", "seg", "markdown", "html", "coco", "csv", "sr", "fhir"]
+FORMATS: tuple[Format, ...] = ("png", "json", "nifti", "seg", "markdown", "html", "coco", "csv", "sr", "fhir")
+USUAL: tuple[Format, ...] = FORMATS[:6]
+"""Those written when none is named."""
+
+
+def known_formats(names: Sequence[str]) -> list[Format]:
+    """The names as formats. Raises OptionError for one that is none."""
+    known = {str(name): name for name in FORMATS}
+    for name in names:
+        if name not in known:
+            raise OptionError(f"no format is called {name!r}.", fix=f"Known: {', '.join(FORMATS)}.")
+    return [known[name] for name in names]
 
 
 def save_findings(
@@ -42,17 +57,16 @@ def save_findings(
 
     png: an overlay for each picture, slice or frame with findings.  json: `findings.json`.  nifti:
     `itemN_masks.nii.gz` of volumes with masks.  seg: `itemN_masks.dcm`, DICOM SEG of
-    items from DICOM files.  markdown, html: `report.*`.
-    `study`: the media that `where.item` counts.  `formats`: None writes all that fit and leaves out a SEG that cannot
-    be made; a format asked for by name that cannot be made is an error.  `notice`: a sentence shown on top of reports.
+    items from DICOM files.  markdown, html: `report.*`.  Only by name: coco: `coco.json`.  csv: `findings.csv`.  sr:
+    `itemN_report.dcm`, DICOM SR of items from DICOM files.  fhir: `fhir.json`, a bundle of FHIR R4.
+    `study`: the media that `where.item` counts.  `formats`: None writes all of the first six that fit and leaves out a
+    SEG that cannot be made; a format asked for by name that cannot be made is an error.  `notice`: a sentence shown on
+    top of reports.
     All files are written aside and then renamed, so a failure leaves the folder as it was; other files stay untouched.
     Raises OptionError for an unknown format or an unwritable folder, InputError for findings that do not fit the study.
     """
     items = study.items if isinstance(study, Study) else tuple(study)
-    for name in formats or ():
-        if name not in FORMATS:
-            raise OptionError(f"no format is called {name!r}.", fix=f"Known: {', '.join(FORMATS)}.")
-    wanted = frozenset(formats if formats is not None else FORMATS)
+    wanted = frozenset(USUAL if formats is None else known_formats(formats))
     folder = output_folder(out_dir)
     aside = folder / f".{uuid4().hex}.part"
     try:
@@ -66,7 +80,17 @@ def save_findings(
                 findings, study=items, model=model, question=question, answer_text=answer_text, notice=notice
             )
             write_json(aside / "findings.json", document)
+        if "coco" in wanted:
+            write_json(aside / "coco.json", to_coco(findings, items))
+        if "csv" in wanted:
+            (aside / "findings.csv").write_text(to_csv(findings), encoding="utf-8", newline="")
         _write_masks(aside, findings, items, wanted, strict=formats is not None, patient=include_patient, model=model)
+        if "fhir" in wanted:
+            issued = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            bundle = to_fhir(findings, issued=issued, model=model or "vesalius", answer_text=answer_text, notice=notice)
+            write_json(aside / "fhir.json", bundle)
+        if "sr" in wanted:
+            _write_structured(aside, findings, items, patient=include_patient, model=model)
         _write_reports(aside, findings, drawn, wanted, (model, question, answer_text, notice))
         written: list[Path] = []
         for path in aside.iterdir():
@@ -119,6 +143,26 @@ def _write_seg(
     except (InputError, UnsupportedError):
         if strict:
             raise
+
+
+def _write_structured(
+    folder: Path, findings: Sequence[Finding], items: Sequence[Item], *, patient: bool, model: str | None
+) -> None:
+    """A structured report for each item from DICOM files with findings; it points at the SEG written before."""
+    from vesalius.findings.export_dicom_sr import write_dicom_sr
+
+    written = 0
+    for position, item in enumerate(items):
+        own = [f for f in findings if not isinstance(f, Report) and f.where.item == position]
+        if not own or not isinstance(item, Volume | Picture | Clip) or item.origin.format != "dicom":
+            continue
+        masks = folder / f"item{position}_masks.dcm"
+        path = folder / f"item{position}_report.dcm"
+        segmentation = masks if masks.exists() else None
+        write_dicom_sr(own, item, path, model=model or "vesalius", include_patient=patient, segmentation=segmentation)
+        written += 1
+    if not written:
+        raise UnsupportedError("a DICOM SR needs findings on images read from DICOM files; there are none.")
 
 
 def _write_reports(
