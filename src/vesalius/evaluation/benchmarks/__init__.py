@@ -39,6 +39,9 @@ BENCHMARKS: dict[str, str] = {
     "mimic-cxr": "chest_reports",
     "chexpert-plus": "chest_reports",
     "iu-xray": "chest_reports",
+    "m3d-vqa": "m3d_vqa",
+    "m3d-vqa-open": "m3d_vqa",
+    "3d-rad": "three_d_rad",
 }
 """Name → module of this package that holds it in its `BENCHMARKS` mapping."""
 
