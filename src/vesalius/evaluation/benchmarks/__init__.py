@@ -42,6 +42,7 @@ BENCHMARKS: dict[str, str] = {
     "m3d-vqa": "m3d_vqa",
     "m3d-vqa-open": "m3d_vqa",
     "3d-rad": "three_d_rad",
+    "medsg-bench": "medsg_bench",
 }
 """Name → module of this package that holds it in its `BENCHMARKS` mapping."""
 
