@@ -42,7 +42,17 @@ BENCHMARKS: dict[str, str] = {
     "m3d-vqa": "m3d_vqa",
     "m3d-vqa-open": "m3d_vqa",
     "3d-rad": "three_d_rad",
+    "m3d-cap": "volume_reports",
+    "amos-mm": "volume_reports",
+    "ct-rate-reports": "volume_reports",
+    "ct-rate-vqa": "ct_rate_vqa",
+    "m3d-positioning": "m3d_targets",
+    "m3d-segmentation": "m3d_targets",
     "medsg-bench": "medsg_bench",
+    "medmultipoints": "medmultipoints",
+    "nih-chestxray8": "lesion_boxes",
+    "deeplesion": "lesion_boxes",
+    "vindr-cxr": "lesion_boxes",
 }
 """Name → module of this package that holds it in its `BENCHMARKS` mapping."""
 
