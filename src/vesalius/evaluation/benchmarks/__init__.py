@@ -51,6 +51,8 @@ BENCHMARKS: dict[str, str] = {
     "cholec80-vqa": "surgical_vqa",
     "endovis18-vqa": "surgical_vqa",
     "psi-ava-vqa": "surgical_vqa",
+    "mlv-bench": "video_questions",
+    "medvidbench": "video_questions",
     "medsg-bench": "medsg_bench",
     "mecovqa-g": "mecovqa_g",
     "slake-boxes": "slake_boxes",

@@ -70,7 +70,6 @@ def write_deeplesion(folder: Path, count: int, seed: int) -> None:
 def write_vindr(folder: Path, count: int, seed: int) -> None:
     """Generated radiographs as PNG, the healthy ones with "No finding"; `count` questions or more."""
     rows: list[dict[str, Any]] = []
-    pictures = 0
     for k, truth in enumerate(truths("vindr-cxr", 1_000_000, seed, ("xray",))):
         name = f"{k:032x}"
         found = [one for one in truth.objects if LABELS[one.label] == "finding"]
@@ -79,7 +78,6 @@ def write_vindr(folder: Path, count: int, seed: int) -> None:
             told = dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
             rows.append({"image_id": name, "class_name": label, **told})
         write_bytes(folder / "test" / f"{name}.png", png(truth))
-        pictures += 1
-        if pictures * len({row["class_name"] for row in rows} - {"No finding"}) >= count:
+        if (k + 1) * len({row["class_name"] for row in rows} - {"No finding"}) >= count:
             break
     write_csv(folder / "annotations" / "annotations_test.csv", rows)

@@ -1,5 +1,6 @@
-"""M3D-VQA (GoodBaiBai88/M3D-VQA): `M3D_VQA_<split>.csv` with `Image Path, Question Type, Question, Choice A … D, Answer,
-Answer Choice`; volumes as M3D prepares them (`.npy`) or as NIfTI beside them, under the folder or `M3D_Cap_npy/`.
+"""M3D-VQA (GoodBaiBai88/M3D-VQA): `M3D_VQA_<split>.csv` with `Image Path, Question Type, Question, Choice A … D,
+Answer, Answer Choice`; volumes as M3D prepares them (`.npy`) or as NIfTI beside them,
+under the folder or `M3D_Cap_npy/`.
 
 `m3d-vqa` asks the closed questions, `m3d-vqa-open` the same rows without choices. Question types are published as
 numbers 1 to 5.

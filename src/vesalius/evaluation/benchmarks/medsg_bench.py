@@ -1,5 +1,6 @@
-"""MedSG-Bench (MedSG-Bench on the hub): `Task1.json` … `Task8.json` (a file a task, or fewer) with rows `task, question,
-images (2 to 6), answer [x1, y1, x2, y2] in pixels, additional_info, need_format, size`; pictures by their paths.
+"""MedSG-Bench (MedSG-Bench on the hub): `Task1.json` … `Task8.json` (a file a task, or fewer) with rows `task,
+question, images (2 to 6), answer [x1, y1, x2, y2] in pixels, additional_info, need_format, size`;
+pictures by their paths.
 
 Boxes that questions name are pixels of the first picture: the default prompt leaves them so, the variant "norm1000"
 rewrites them into thousandths of it, for models that think in those. `extra["reference_boxes"]` holds them. Whether the
