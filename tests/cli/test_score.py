@@ -45,7 +45,8 @@ def test_missing_answers_are_one_line_and_exit_2(runs, capsys) -> None:
 def test_two_runs_are_compared(runs, capsys) -> None:
     assert main(["compare", *map(str, runs), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["differences"][0]
-    assert (told["metric"], told["difference"], told["only_first"], told["p"]) == ("accuracy", -0.5, 3, 0.25)
+    assert (told["metric"], told["difference"], told["only_first"]) == ("accuracy", -0.5, 3)
+    assert told["p"] == pytest.approx(0.25)
     assert main(["compare", str(runs[0])]) == 2
     assert main(["compare", *[str(run.parent) for run in runs], "--seeds"]) == 0
     assert "accuracy: 0.7500 ± 0.3536 (2 seeds)" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def compare_runs(
         raise InputError("the runs share no metric.", file=second)
     found = [_difference(metric, a, b, resamples, seed) for metric in shared]
     corrected = holm({one.metric: one.p for one in found})
-    final = tuple(Difference(**{**asdict(one), "p_holm": corrected.adjusted[one.metric]}) for one in found)
+    final = tuple(replace(one, p_holm=corrected.adjusted[one.metric]) for one in found)
     return Comparison(name, told_first, told_second, profile, final, corrected.note)
 
 

@@ -92,7 +92,7 @@ def macro_f1(samples: Sequence[Sample], answers: Sequence[Any]) -> float:
     counts: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(3))
     for sample, said in zip(samples, answers, strict=True):
         question = str(sample.extra.get("path", sample.question))
-        true, given = {str(one) for one in sample.gold}, set(said or ())
+        true, given = {str(one) for one in sample.gold}, {str(one) for one in said or ()}
         for one in true | given:
             counts[question, one] += (one in true and one in given, one in given, one in true)
     f1 = [2 * row[0] / (row[1] + row[2]) for row in counts.values() if row[2] > 0]
