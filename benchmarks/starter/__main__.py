@@ -57,6 +57,7 @@ def main() -> int:
         results["real"] = real.measure(model, chosen.studies, chosen.every)
     results["seconds"] = round(time.perf_counter() - started)
     print(json.dumps(results, indent=1))
+    results["commits"] = {part: results["commit"] for part in PARTS if part in results}
     if chosen.write:
         write_card(results, WEIGHTS, ROOT / "README.md")
     return 0
