@@ -85,11 +85,13 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _commits(results: dict[str, Any]) -> str:
-    """The commit, or each part's where they differ."""
-    of_parts: dict[str, str] = results.get("commits", {})
-    if len(set(of_parts.values())) < 2:
+    """The commit, or what was measured at which."""
+    told: dict[str, list[str]] = {}
+    for what, commit in results.get("commits", {}).items():
+        told.setdefault(commit, []).append(NAMES.get(what, what))
+    if len(told) < 2:
         return str(results["commit"])
-    return ", ".join(f"{commit} ({part})" for part, commit in of_parts.items())
+    return "; ".join(f"{commit} for {', '.join(parts)}" for commit, parts in told.items())
 
 
 def _number(value: float) -> str:
