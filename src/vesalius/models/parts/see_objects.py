@@ -45,7 +45,7 @@ class SeenObject:
     logits: Maps = field(repr=False)
 
 
-_SPECK = 0.15
+_SPECK = 0.3
 """Share of an object's largest piece below which another piece of its mask is none of it."""
 
 _SIDES = ("right", "midline", "left")
