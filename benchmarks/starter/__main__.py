@@ -57,6 +57,10 @@ def main() -> int:
         results["real"] = real.measure(model, chosen.studies, chosen.every)
     results["seconds"] = round(time.perf_counter() - started)
     print(json.dumps(results, indent=1))
+    measured = [part for part in PARTS[1:] if part in results] + [
+        t for t in results.get("phantoms", ()) if t in chosen.tasks
+    ]
+    results["commits"] = dict.fromkeys(measured, results["commit"])
     if chosen.write:
         write_card(results, WEIGHTS, ROOT / "README.md")
     return 0

@@ -43,7 +43,11 @@ def write_card(results: dict[str, Any], folder: Path, readme: Path) -> None:
     if raw.is_file():
         before: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
         if before["weights"] == results["weights"]:
-            told = {part: before[part] | results[part] for part in ("phantoms",) if part in before and part in results}
+            told = {
+                part: before[part] | results[part]
+                for part in ("phantoms", "commits")
+                if part in before and part in results
+            }
             results = before | results | told
     raw.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _between(folder / "README.md", "measured", tables(results))
@@ -61,7 +65,7 @@ def _between(path: Path, mark: str, text: str) -> None:
 def tables(results: dict[str, Any]) -> str:
     """The measured part as Markdown."""
     parts = [
-        f"Measured on {results['date']} at commit {results['commit']} ({results['machine']}), weights of recipe "
+        f"Measured on {results['date']} at commit {_commits(results)} ({results['machine']}), weights of recipe "
         f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items. "
         "Blank: the same question about an even grey picture; shuffled: about another item's picture; both on "
         "the first 15 to 40 items of a task, so they are rough.",
@@ -78,6 +82,16 @@ def tables(results: dict[str, Any]) -> str:
     if "real" in results:
         parts += ["### Real held-out volumes: smoke figures, not a benchmark", _real(results["real"])]
     return "\n\n".join(parts)
+
+
+def _commits(results: dict[str, Any]) -> str:
+    """The commit, or what was measured at which."""
+    told: dict[str, list[str]] = {}
+    for what, commit in results.get("commits", {}).items():
+        told.setdefault(commit, []).append(NAMES.get(what, what))
+    if len(told) < 2:
+        return str(results["commit"])
+    return "; ".join(f"{commit} for {', '.join(parts)}" for commit, parts in told.items())
 
 
 def _number(value: float) -> str:

@@ -148,3 +148,12 @@ def test_every_label_has_a_name_in_three_languages_and_findings_have_synonyms() 
         assert len(name.en) == len(name.en_plurals)
         assert len(name.zh) >= 1
         assert len(name.ar) >= 1
+
+
+def test_what_is_out_of_place_must_be_surer() -> None:
+    objects = [seen("tumour", "left", 30, 50, 50, SURE * 1.5), seen("mass", "left", 30, 150, 50, SURE * 1.5)]
+    grouping = group_objects(objects, SIZE, kind=("ct", "chest"))
+    assert [group.label for group in grouping.groups] == ["mass"]
+    assert grouping.maybe == ("tumour",)
+    assert len(group_objects(objects, SIZE).groups) == 2
+    assert len(group_objects(objects, SIZE, kind=("ct", "nowhere known")).groups) == 2

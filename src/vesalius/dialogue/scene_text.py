@@ -19,6 +19,7 @@ __all__ = [
     "LOOKED_FOR",
     "OBJECTS",
     "SURE",
+    "SURE_OUT_OF_PLACE",
     "Grouping",
     "Scene",
     "SceneSet",
@@ -49,6 +50,9 @@ SURE = 0.2
 
 Confidence is the chance that the object is there *and* rightly outlined, so it stands well below ½ for small findings
 that are surely there; what is seen at all is decided by each label's own threshold before this."""
+
+SURE_OUT_OF_PLACE = 0.5
+"""The same for a finding that is not looked for on this kind of picture (a brain tumour on a chest scan)."""
 
 LABEL_ORDER = (
     "lung", "heart", "liver", "kidney", "spine", "brain", "ventricle", "optic disc",
@@ -230,15 +234,26 @@ def _group(
 
 
 def group_objects(
-    objects: Sequence[SeenObject], picture_size: tuple[int, int], *, plane: str = "none", start: int = 1
+    objects: Sequence[SeenObject],
+    picture_size: tuple[int, int],
+    *,
+    plane: str = "none",
+    start: int = 1,
+    kind: tuple[str, str] | None = None,
 ) -> Grouping:
     """Number what was seen: each object, or one group for counted labels and for more than five of a kind.
 
-    `picture_size`: (width, height) px. `start`: the first number (later pictures of a set run on).
-    Objects below `SURE` confidence get no number; their labels are in `maybe` unless surely seen as well.
+    `picture_size`: (width, height) px. `start`: the first number (later pictures of a set run on). `kind`: (modality,
+    region), which says what is out of place (None: nothing is).
+    Objects below `SURE` (or `SURE_OUT_OF_PLACE`) get no number; their labels are in `maybe` unless surely seen as well.
     """
     rank = {label: k for k, label in enumerate(LABEL_ORDER)}
-    sure = [i for i, o in enumerate(objects) if o.confidence >= SURE]
+    in_place = None if kind is None else ANATOMY | OBJECTS | frozenset(LOOKED_FOR.get(kind, LABEL_ORDER))
+    sure = [
+        i
+        for i, o in enumerate(objects)
+        if o.confidence >= (SURE if in_place is None or o.label in in_place else SURE_OUT_OF_PLACE)
+    ]
     labels = sorted({objects[i].label for i in sure}, key=lambda x: (rank.get(x, len(rank)), x))
     groups: list[SeenGroup] = []
     members: list[tuple[int, ...]] = []
@@ -248,7 +263,7 @@ def group_objects(
         for part in [mine] if together else [[i] for i in mine]:
             groups.append(_group(start + len(groups), objects, part, picture_size, plane))
             members.append(tuple(part))
-    unsure = {o.label for o in objects if o.confidence < SURE} - set(labels)
+    unsure = {o.label for i, o in enumerate(objects) if i not in sure} - set(labels)
     return Grouping(tuple(groups), tuple(members), tuple(sorted(unsure, key=lambda x: (rank.get(x, len(rank)), x))))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vesalius.models.parts.largest_pieces import largest_pieces
+
 __all__ = ["SeenMaps", "SeenObject", "find_objects", "mask_at"]
 
 Maps = NDArray[np.float32]
@@ -43,6 +45,9 @@ class SeenObject:
     logits: Maps = field(repr=False)
 
 
+_SPECK = 0.3
+"""Share of an object's largest piece below which another piece of its mask is none of it."""
+
 _SIDES = ("right", "midline", "left")
 
 
@@ -62,7 +67,8 @@ def find_objects(
 ) -> list[SeenObject]:
     """Objects whose centre is at least its label's threshold, best first within a label.
 
-    A mask cell belongs to the centre its offset points nearest to; an object without a cell is dropped.
+    A mask cell belongs to the centre its offset points nearest to, small pieces apart from the rest to none; an object
+    without a cell is dropped.
     """
     found: list[SeenObject] = []
     for index, label in enumerate(labels):
@@ -116,6 +122,10 @@ def _split(
         inside = own > cut
         if not inside.any():
             continue
+        # Specks far away have no centre of their own to belong to; they would stretch the box across the body.
+        specks = inside & ~largest_pieces(inside, _SPECK)
+        own[specks] = -20.0
+        inside &= ~specks
         side_logits = maps.sides[:, inside].mean(1)
         side = np.exp(side_logits - side_logits.max())
         side /= side.sum()

@@ -46,7 +46,13 @@ def scene_of(looks: Sequence[Look]) -> Seen:
     groupings: list[Grouping] = []
     start = 1
     for look in looks:
-        grouping = group_objects([_seen(o) for o in look.objects], look.size, plane=look.plane[0], start=start)
+        grouping = group_objects(
+            [_seen(o) for o in look.objects],
+            look.size,
+            plane=look.plane[0],
+            start=start,
+            kind=(look.modality[0], look.region[0]),
+        )
         start += len(grouping.groups)
         groupings.append(grouping)
         scenes.append(_scene(look, grouping))
