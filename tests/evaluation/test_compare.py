@@ -22,7 +22,7 @@ def named(monkeypatch):
 
 def test_identical_runs_differ_by_nothing(tmp_path, named) -> None:
     runs = [stored_run(tmp_path / name, named, ["left lung", "liver"] * 10) for name in "ab"]
-    found = compare_runs(*runs, resamples=50)
+    found = compare_runs(runs[0], runs[1], resamples=50)
     assert {one.difference for one in found.differences} == {0.0}
     assert {one.p_holm for one in found.differences} == {1.0}
 

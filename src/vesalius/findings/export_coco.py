@@ -190,7 +190,8 @@ def from_coco(document: Mapping[str, Any]) -> list[Finding]:
     for position, entry in enumerate(annotations):
         try:
             order, image = images[entry["image_id"]]
-            where = Where(**{"item": order, **image.get("where", {}), **_time(entry)})
+            told: dict[str, Any] = {"item": order, **image.get("where", {}), **_time(entry)}
+            where = Where(**told)
             number = entry.get("finding", f"annotation {position}")
             found[number] = _read(entry, names[entry["category_id"]], where, image, found.get(number))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:

@@ -107,7 +107,9 @@ def _groups(sr: Any, findings: Sequence[Finding], regions: Regions) -> list[Any]
     segment = 0
     for number, finding in enumerate(placed):
         segment += isinstance(finding, Mask)
-        own = [f for f in findings if isinstance(f, Measurement) and homes.get(f.group) == number]
+        own = [
+            f for f in findings if isinstance(f, Measurement) and f.group is not None and homes.get(f.group) == number
+        ]
         measured = [*numbers(sr, finding), *(m for f in own for m in numbers(sr, f)), *certainty(sr, finding)]
         shared = _shared(sr, finding.label, len(groups) + 1) | {"measurements": measured or None}
         volumetric, region = regions.of(sr, finding, segment)

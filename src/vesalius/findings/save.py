@@ -33,7 +33,7 @@ USUAL: tuple[Format, ...] = FORMATS[:6]
 
 def known_formats(names: Sequence[str]) -> list[Format]:
     """The names as formats. Raises OptionError for one that is none."""
-    known = {str(name): name for name in FORMATS}
+    known: dict[str, Format] = {name: name for name in FORMATS}
     for name in names:
         if name not in known:
             raise OptionError(f"no format is called {name!r}.", fix=f"Known: {', '.join(FORMATS)}.")

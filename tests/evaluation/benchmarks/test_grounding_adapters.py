@@ -63,7 +63,7 @@ MEDSG = {"task": "patch", "question": "<image>\n<image>\nAt (10,5),(20,30)? ", "
 def medsg(folder: Path, change: dict[str, Any]) -> None:
     for name, size in (("a.png", (40, 50)), ("b.png", (60, 70))):
         Image.new("L", size).save(folder / name)
-    row = MEDSG | {"images": ["a.png", "/root/data/b.png"]} | change
+    row = MEDSG | {"images": ["a.png", "/srv/data/b.png"]} | change
     write_json(folder / "Task6.json", [row])
 
 

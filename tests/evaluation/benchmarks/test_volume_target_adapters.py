@@ -63,10 +63,10 @@ def test_a_position_is_the_box_of_its_mask_and_an_empty_mask_has_none(tmp_path: 
 
 
 def test_masks_of_the_twin_lie_on_the_grid_of_their_volumes(tmp_path: Path) -> None:
-    import nibabel
+    from nibabel.nifti1 import Nifti1Image
 
     for sample in samples_of("m3d-segmentation", tmp_path):
-        image, mask = (nibabel.nifti1.Nifti1Image.from_filename(p) for p in (sample.media[0].source, sample.gold))
+        image, mask = (Nifti1Image.from_filename(p) for p in (sample.media[0].source, sample.gold))
         assert image.shape == mask.shape
         assert np.allclose(image.affine, mask.affine)
         assert np.asarray(mask.dataobj).any()

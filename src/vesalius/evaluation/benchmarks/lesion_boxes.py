@@ -63,11 +63,12 @@ def _size(medium: Medium) -> tuple[int, int]:
     if not isinstance(medium.source, Path) or medium.source.suffix.lower() not in (".dcm", ".dicom"):
         return picture_size(medium)
     import pydicom
+    from pydicom.errors import InvalidDicomError
 
     try:
         header = pydicom.dcmread(medium.source, stop_before_pixels=True)
         return int(header.Columns), int(header.Rows)
-    except (OSError, AttributeError, ValueError, TypeError, pydicom.errors.InvalidDicomError) as exc:
+    except (OSError, AttributeError, ValueError, TypeError, InvalidDicomError) as exc:
         raise InputError("is no readable DICOM picture.", file=medium.source, fix="Get the file again.") from exc
 
 
