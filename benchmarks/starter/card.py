@@ -30,6 +30,12 @@ NAMES = {
 }
 
 
+PARTS = {
+    "volumes": "phantom volumes",
+    "real": "real volumes",
+    "languages": "other languages",
+    "over time": "pairs and clips",
+}
 HEAD = "| what | n | figure | 95 % interval | blank picture | shuffled picture | aim |"
 RULE = "|---|---|---|---|---|---|---|"
 
@@ -88,7 +94,7 @@ def _commits(results: dict[str, Any]) -> str:
     """The commit, or what was measured at which."""
     told: dict[str, list[str]] = {}
     for what, commit in results.get("commits", {}).items():
-        told.setdefault(commit, []).append(NAMES.get(what, what))
+        told.setdefault(commit, []).append(NAMES.get(what, PARTS.get(what, what)))
     if len(told) < 2:
         return str(results["commit"])
     return "; ".join(f"{commit} for {', '.join(parts)}" for commit, parts in told.items())
