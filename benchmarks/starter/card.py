@@ -93,7 +93,8 @@ def tables(results: dict[str, Any]) -> str:
 def _commits(results: dict[str, Any]) -> str:
     """The commit, or what was measured at which."""
     told: dict[str, list[str]] = {}
-    for what, commit in results.get("commits", {}).items():
+    measured: dict[str, str] = results.get("commits", {})
+    for what, commit in measured.items():
         told.setdefault(commit, []).append(NAMES.get(what, PARTS.get(what, what)))
     if len(told) < 2:
         return str(results["commit"])

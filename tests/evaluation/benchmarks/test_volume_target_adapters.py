@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -66,7 +66,8 @@ def test_masks_of_the_twin_lie_on_the_grid_of_their_volumes(tmp_path: Path) -> N
     from nibabel.nifti1 import Nifti1Image
 
     for sample in samples_of("m3d-segmentation", tmp_path):
-        image, mask = (Nifti1Image.from_filename(p) for p in (sample.media[0].source, sample.gold))
+        files: list[Any] = [sample.media[0].source, sample.gold]
+        image, mask = (cast("Any", Nifti1Image.from_filename(path)) for path in files)
         assert image.shape == mask.shape
         assert np.allclose(image.affine, mask.affine)
         assert np.asarray(mask.dataobj).any()
