@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,7 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[float, float]:
 def compare(name: str, rule: PatchRule, picture: np.ndarray, how: Resize, pairs: int) -> None:
     """Print one line: the ratio of each pair and how far the values are apart."""
     process, shown = theirs(rule), Image.fromarray(picture)
-    left: Callable[[], np.ndarray] = lambda: process(shown)  # noqa: E731
-    right: Callable[[], np.ndarray] = lambda: ours(rule, picture, how)  # noqa: E731
+    left, right = partial(process, shown), partial(ours, rule, picture, how)
     std = np.repeat(np.array(rule.std, np.float32), rule.temporal * rule.patch**2)
     levels = np.abs(left() - right()) * std * 255
     taken = [(timed(left), timed(right)) for _ in range(pairs)]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import vesalius
 from vesalius.errors import InputError, OptionError
-from vesalius.findings.parse_answer import normalise
 
 TEXTS = {"A": "Pneumonia", "B": "Pleural effusion", "C": "Effusion", "D": "Normal"}
 
@@ -147,14 +146,6 @@ def test_open_answers_lose_their_wrapper_only() -> None:
     assert vesalius.parse_answer("  The left lung.", "open").answer == "The left lung."
     assert vesalius.parse_answer("...", "open").status == "empty"
     assert vesalius.parse_answer("I'm sorry, I cannot tell.", "open").status == "refused"
-
-
-def test_normalised_texts() -> None:
-    assert normalise("MRI.") == normalise("mri") == "mri"
-    assert normalise("The  left-lung base!") == "left lung base"
-    assert normalise("إِشـعاع", "ar") == normalise("اشعاع", "ar")
-    assert normalise("左 肺。", "zh") == "左肺"
-    assert normalise("٣ عقد") == "3 عقد"
 
 
 def test_wrong_options_are_errors() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vesalius.errors import ModelError
 from vesalius.evaluation.fingerprint import Sampling
@@ -40,6 +40,7 @@ class Asked(Protocol):
         ...
 
 
+@runtime_checkable
 class Asker(Protocol):
     """How batches become rows: in this process, or in several."""
 

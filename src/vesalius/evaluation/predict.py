@@ -72,7 +72,7 @@ def predict(
     found = found or survey(read_split(chosen, data, split, limit), data, chosen.name)
     name = getattr(model, "name", "")
     identity = identity or Identity(name, name)
-    asker: Any = model if hasattr(model, "rows") else OneModel(model, identity.adapter)  # type: ignore[arg-type]
+    asker = model if isinstance(model, Asker) else OneModel(model, identity.adapter)
     run = RunFolder(Path(out) / chosen.name, chosen)
     now = manifest_of(chosen, data, split_of(chosen, split), limit, found, identity, sampling, passes)
     with run.locked(), ExitStack() as closing:

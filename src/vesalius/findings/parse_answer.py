@@ -5,8 +5,6 @@ An answer that is not there is never guessed, drawn at random or matched by simi
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,14 +14,10 @@ from vesalius.findings.answer_text import Prepared, prepare
 from vesalius.findings.choices import Choices, find_choice
 from vesalius.findings.polarity import find_polarity
 
-__all__ = ["AnswerStatus", "ParsedAnswer", "normalise", "parse_answer"]
+__all__ = ["AnswerStatus", "ParsedAnswer", "parse_answer"]
 
 AnswerStatus = Literal["ok", "ambiguous", "refused", "empty", "truncated", "unparsed"]
 _KINDS = {"mcq": "mcq", "yesno": "yesno", "yes/no": "yesno", "yes_no": "yesno", "yes-no": "yesno", "open": "open"}
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-_ARABIC_MARKS = re.compile("[\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0640]")
-_ARABIC_LETTERS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ة": "ه"})
-_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -89,19 +83,3 @@ def _open(said: Prepared, finish_reason: str | None) -> tuple[str | None, Answer
     if is_refusal(said.text) and len(said.text) < 400:
         return None, "refused", "refusal"
     return said.shown, "ok", "whole answer"
-
-
-def normalise(text: str, lang: str | None = None) -> str:
-    """A text for exact matching: NFKC, lower case, no punctuation, spaces collapsed; English without articles, Arabic
-    without diacritics and with its letter variants unified, Chinese without spaces. `lang` None: seen from the text."""
-    plain = unicodedata.normalize("NFKC", text).lower()
-    plain = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in plain)
-    plain = _ARABIC_MARKS.sub("", plain)
-    plain = "".join(" " if unicodedata.category(one)[0] in "PS" or not one.isprintable() else one for one in plain)
-    if lang == "ar" or (lang is None and re.search("[\u0621-\u064a]", plain)):
-        plain = plain.translate(_ARABIC_LETTERS)
-    if lang in (None, "en"):
-        plain = _ARTICLE.sub(" ", plain)
-    if lang == "zh" or (lang is None and _HAN.search(plain)):
-        return "".join(plain.split())
-    return " ".join(plain.split())

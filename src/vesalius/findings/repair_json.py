@@ -21,7 +21,7 @@ _MARK = re.compile(r"[{}\[\]():,;]")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?", re.ASCII)
 _WORD = re.compile(r"[^\s{}\[\]():,;\"]+")
 _OPENER = re.compile(r"[{\[]")
-_SPACE = re.compile(r"\s*")
+_NO_SPACE = re.compile(r"\S")
 _COLON_AHEAD = re.compile(r"\s*:")
 _STRING_END = re.compile(r"[}\],]")
 _ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|["\\/bfnrt\'])')
@@ -117,9 +117,11 @@ class _Reader:
                     break
                 self.at = opener.start()
             else:
-                self.at = _SPACE.match(self.twin, self.at).end()  # type: ignore[union-attr]  # it always matches
-                if self.at >= len(self.twin):
+                following = _NO_SPACE.search(self.twin, self.at)
+                if following is None:
+                    self.at = len(self.twin)
                     break
+                self.at = following.start()
             budget -= 1
             if budget < 0 or len(self.stack) > _DEEPEST:
                 self.error = f"more than {_MOST_TOKENS} tokens" if budget < 0 else f"nested deeper than {_DEEPEST}"

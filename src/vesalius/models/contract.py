@@ -15,10 +15,36 @@ from vesalius.models.quirks import Quirks
 from vesalius.study.items import Axis, Item
 from vesalius.study.windows import Window
 
-__all__ = ["Batch", "Conversation", "Family", "Loading", "Quirks", "Shown", "Spoken", "media_of", "turns_of"]
+__all__ = [
+    "Batch",
+    "Conversation",
+    "Family",
+    "Loading",
+    "NamedTensors",
+    "Quirks",
+    "Shown",
+    "Spoken",
+    "media_of",
+    "turns_of",
+]
 
 Batch = Mapping[str, Tensor]
 """What `prepare` returns: named tensors; a family may carry more beside them."""
+
+
+class NamedTensors(Mapping[str, Tensor]):
+    """A batch that carries more: reads as the mapping of its `tensors`."""
+
+    tensors: dict[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ reached through one small buffer.
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from io import FileIO
 from math import prod
@@ -19,14 +17,12 @@ import torch
 from torch import Tensor
 
 from vesalius.errors import CheckpointError
+from vesalius.models.safetensors_header import header_entries
 
 __all__ = ["StoredTensor", "read_header", "read_tensor", "staging_buffer"]
 
 _STAGING_BYTES = 2 << 20
 """Size of the buffer between file and device, a multiple of every item size."""
-
-_MAX_HEADER_BYTES = 100_000_000
-"""As the format has it."""
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -49,32 +45,11 @@ class StoredTensor:
 def read_header(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a file in the order they lie in it. CheckpointError for a file that is cut off or damaged, or
     holds a kind of number that is not read here."""
-    damaged = CheckpointError("the safetensors file is cut off or damaged.", file=path)
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, _MAX_HEADER_BYTES):
-                raise damaged
-            entries: dict[str, Any] = json.loads(file.read(length))
-        entries.pop("__metadata__", None)
-        listed = sorted(entries.items(), key=lambda item: item[1]["data_offsets"])
-        stored: dict[str, StoredTensor] = {}
-        at = 0
-        for name, entry in listed:
-            if entry["dtype"] not in _DTYPES:
-                raise CheckpointError(f"tensor {name!r} is stored as {entry['dtype']}, which is not read.", file=path)
-            dtype, shape = _DTYPES[entry["dtype"]], tuple(int(side) for side in entry["shape"])
-            first, last = entry["data_offsets"]
-            # Tensors follow each other without gaps, and each has the bytes its shape asks for.
-            if first != at or last - first != prod(shape) * dtype.itemsize or min(shape, default=0) < 0:
-                raise damaged
-            stored[name] = StoredTensor(path, dtype, shape, 8 + length + first, last - first)
-            at = last
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise damaged from exc
-    if 8 + length + at != size:
-        raise damaged
+    stored: dict[str, StoredTensor] = {}
+    for name, entry in header_entries(path).items():
+        if entry.dtype not in _DTYPES:
+            raise CheckpointError(f"tensor {name!r} is stored as {entry.dtype}, which is not read.", file=path)
+        stored[name] = StoredTensor(path, _DTYPES[entry.dtype], entry.shape, entry.start, entry.num_bytes)
     return stored
 
 

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import CheckpointError, OptionError
+from vesalius.models.safetensors_header import BITS, header_entries
 
 __all__ = ["FLOATS", "Payload", "cast", "file_names", "same_bytes", "shards", "stored_tensors", "write_tensors"]
 
 _PIECE = 8 << 20
 FLOATS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """torch's name of a float type → the one in a safetensors file. Only these are cast; others are copied as they are."""
-
-_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
-         "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
-         "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,23 +42,10 @@ class Payload:
 
 def stored_tensors(path: Path) -> dict[str, Payload]:
     """The tensors of a safetensors file in the order of their bytes. CheckpointError for a damaged or cut-off file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt"):  # checks that offsets fit shapes and the file's length
-            pass
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
-    except (OSError, SafetensorError, struct.error, ValueError) as exc:
-        raise CheckpointError("the safetensors file is cut off or damaged.", file=path) from exc
-    header.pop("__metadata__", None)
-    made: dict[str, Payload] = {}
-    for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        start, end = told["data_offsets"]
-        pieces = _reader(path, 8 + length + start, end - start)
-        made[name] = Payload(told["dtype"], tuple(told["shape"]), end - start, pieces)
-    return made
+    return {
+        name: Payload(entry.dtype, entry.shape, entry.num_bytes, _reader(path, entry.start, entry.num_bytes))
+        for name, entry in header_entries(path).items()
+    }
 
 
 def _reader(path: Path, start: int, length: int) -> Callable[[], Iterator[bytes]]:
@@ -90,7 +74,7 @@ def cast(name: str, payload: Payload, dtype: str) -> Payload:
         import torch
 
         source, target = getattr(torch, named[payload.dtype]), getattr(torch, dtype)
-        for piece in _whole(payload.pieces(), _BITS[payload.dtype] // 8):
+        for piece in _whole(payload.pieces(), BITS[payload.dtype] // 8):
             given = torch.frombuffer(bytearray(piece), dtype=source)
             made = given.to(target)
             if bool((torch.isinf(made) & ~torch.isinf(given)).any()):
@@ -100,7 +84,7 @@ def cast(name: str, payload: Payload, dtype: str) -> Payload:
                 )
             yield made.view(torch.uint8).numpy().tobytes()
 
-    return Payload(FLOATS[dtype], payload.shape, payload.num_values * _BITS[FLOATS[dtype]] // 8, pieces)
+    return Payload(FLOATS[dtype], payload.shape, payload.num_values * BITS[FLOATS[dtype]] // 8, pieces)
 
 
 def _whole(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -171,7 +155,7 @@ def _write(
     path: Path, tensors: Mapping[str, Payload], metadata: Mapping[str, str], wrote: Callable[[int], None]
 ) -> None:
     # Wide types first, as the library orders them: every tensor then starts at a multiple of its value's size.
-    ordered = sorted(tensors.items(), key=lambda item: -_BITS.get(item[1].dtype, 8))
+    ordered = sorted(tensors.items(), key=lambda item: -BITS.get(item[1].dtype, 8))
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
     for name, payload in ordered:

@@ -111,10 +111,15 @@ class Frame:
             self.v *= np.float32(1.0 / stretch)
         self._margin = 2.5 * warp
         if warp and dice is not None:
-            at = (round(y), round(x))
+            at = self.origin
             cell = scale * 0.55
             self.u += np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
             self.v += np.float32(warp) * cut("lattice", dice, canvas.height, canvas.width, cell, at, False)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """(row, column) of (0, 0), where textures are anchored."""
+        return round(self.y), round(self.x)
 
     def to_pixels(self, u: float, v: float) -> tuple[float, float]:
         """Pixel frame of a body place (without the warp)."""

@@ -21,7 +21,6 @@ __all__ = [
     "chest_axial",
     "chest_coronal",
     "ct_window",
-    "frame_at",
     "lay",
     "lay_patch",
     "soft_line",
@@ -74,11 +73,6 @@ def ct_window(dice: Dice, kinds: tuple[tuple[float, float], ...]) -> tuple[float
     return centre + 0.06 * width * dice.between(-1, 1), width * dice.between(0.85, 1.2)
 
 
-def frame_at(frame: Frame) -> tuple[int, int]:
-    """(row, column) of a body frame's origin, where textures are anchored."""
-    return round(frame.y), round(frame.x)
-
-
 def torso(
     plan: Plan, canvas: Canvas, frame: Frame, half: float, fat: float, thorax: bool
 ) -> tuple[Field, Part, Field, float]:
@@ -91,7 +85,7 @@ def torso(
     body = ellipse(u, v, 0, 0, 1.0, half, power=4) if boxy else ellipse(u, v, 0, 0, 1.04, half * 1.02)
     plane = canvas.blank(-1000.0)
     view = plane[part.at]
-    at = frame_at(frame)
+    at = frame.origin
     px = half * frame.scale
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)[part.at]
     tissue = np.float32(12.0) * cloud
@@ -189,7 +183,7 @@ def chest_axial(plan: Plan) -> Truth:
     half = dice.between(0.62, 0.8)
     frame = body_frame(plan, canvas, 0.45, 0.018, (0.97, 1.03))
     plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.03, 0.16), True)
-    at = frame_at(frame)
+    at = frame.origin
     level = dice.unit()  # 0: aortic arch, 1: heart
     clumps = cut("lattice", dice, canvas.height, canvas.width, 10 * canvas.unit, at)[body.at] * np.float32(2.0)
     clumps -= np.float32(0.3)
@@ -348,7 +342,7 @@ def chest_coronal(plan: Plan) -> Truth:
     canvas = Canvas(plan.size)
     dice = plan.anatomy
     frame = body_frame(plan, canvas, 0.42, 0.015, (1.0, 1.2))
-    u, v, at = frame.u, frame.v, frame_at(frame)
+    u, v, at = frame.u, frame.v, frame.origin
     body = np.maximum(ellipse(u, v, 0, 0.35, 0.98, 1.5, power=4), ellipse(u, v, 0, -1.1, 0.22, 0.5, power=4))
     plane = canvas.blank(-1000.0)
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
@@ -411,7 +405,7 @@ def abdomen_axial(plan: Plan) -> Truth:
     half = dice.between(0.64, 0.82)
     frame = body_frame(plan, canvas, 0.45, 0.02, (0.97, 1.03))
     plane, body, cavity, depth_px = torso(plan, canvas, frame, half, dice.between(0.04, 0.2), False)
-    u, v, at = body.u, body.v, frame_at(frame)
+    u, v, at = body.u, body.v, frame.origin
     whole_cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
     view, cloud = plane[body.at], whole_cloud[body.at]
     lay(view, cover(cavity, depth_px), -95.0 + 12.0 * cloud)

@@ -11,7 +11,7 @@ from vesalius.phantoms.acquisition import grey_bytes
 from vesalius.phantoms.canvas import Canvas, Frame, Part, Plan
 from vesalius.phantoms.dice import Dice
 from vesalius.phantoms.placing import seek
-from vesalius.phantoms.scenes_ct import ct_window, frame_at, lay, lay_patch, soft_line, spot, windowed
+from vesalius.phantoms.scenes_ct import ct_window, lay, lay_patch, soft_line, spot, windowed
 from vesalius.phantoms.scenes_xray import body_frame
 from vesalius.phantoms.shapes import clipped, cover, ellipse
 from vesalius.phantoms.textures import cut
@@ -32,7 +32,7 @@ def head_axial(plan: Plan) -> Truth:
     canvas = Canvas(plan.size)
     dice = plan.anatomy
     frame = body_frame(plan, canvas, 0.36, 0.015, (1.12, 1.28))
-    at = frame_at(frame)
+    at = frame.origin
     skull = dice.between(0.05, 0.11)
     part = frame.part(0.0, 0.0, 1.0, 1.0)  # nothing is drawn outside the head
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)[part.at]
@@ -118,7 +118,7 @@ def head_sagittal(plan: Plan) -> Truth:
     dice = plan.anatomy
     coronal = dice.chance(0.5)
     frame = body_frame(plan, canvas, 0.36, 0.02, (1.0, 1.12) if coronal else (0.85, 0.95))
-    u, v, at = frame.u, frame.v, frame_at(frame)
+    u, v, at = frame.u, frame.v, frame.origin
     cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
     head = np.maximum(
         ellipse(u, v, 0, -0.1, 1, 0.95), ellipse(u, v, -0.25 if not coronal else 0, 0.7, 0.6, 0.9, power=4)

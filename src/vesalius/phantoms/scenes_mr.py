@@ -47,10 +47,6 @@ _WEIGHTINGS = {
 }
 
 
-def _at(frame: Frame) -> tuple[int, int]:
-    return round(frame.y), round(frame.x)
-
-
 def brain(plan: Plan) -> Truth:
     """A brain slice in a random plane and weighting."""
     canvas = Canvas(plan.size)
@@ -61,7 +57,7 @@ def brain(plan: Plan) -> Truth:
     stretch = {"axial": (1.1, 1.3), "coronal": (0.98, 1.15), "sagittal": (0.82, 0.95)}[plane_name]
     frame = body_frame(plan, canvas, 0.37, 0.018, stretch)
     plane = canvas.blank(0.02)
-    texture_at = _at(frame)
+    texture_at = frame.origin
     whole_cloud = cut("fractal", dice, canvas.height, canvas.width, shift=texture_at)
     # Nothing of the head shows outside its window, nothing of the brain outside that of the vault.
     part = frame.part(*_HEAD_WINDOWS[plane_name])
@@ -213,7 +209,7 @@ def _face(
     nose = frame.part(middle, 0.75, 0.24, 0.15)
     shown = canvas.whole(part.at, head > 0)[nose.at]
     lay(plane[nose.at], cover(ellipse(nose.u, nose.v, middle, 0.75, 0.22, 0.13), 12.0) * shown, 0.04)
-    muscles = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, _at(frame))
+    muscles = cut("lattice", dice, canvas.height, canvas.width, 16 * canvas.unit, frame.origin)
     # Only from v = 0.55 downwards.
     first = min(max(rows.start, frame.band(10.55, 10.0).at[0].start), rows.stop)
     below = slice(first, rows.stop), columns
@@ -321,7 +317,7 @@ def abdomen_axial_mr(plan: Plan) -> Truth:
     half = dice.between(0.62, 0.78)
     t2 = dice.chance(0.6)
     frame = body_frame(plan, canvas, 0.43, 0.02, (0.97, 1.03))
-    at = _at(frame)
+    at = frame.origin
     whole_cloud = cut("fractal", dice, canvas.height, canvas.width, shift=at)
     plane = canvas.blank(0.02)
     # The body's window holds all that is drawn below.

@@ -89,7 +89,7 @@ def chest_frontal(plan: Plan) -> Truth:
     tissue = dice.between(0.5, 0.62)
     solid = cover(body, 25.0)
     plane = solid * np.float32(tissue)
-    plane += np.float32(0.03) * cut("fractal", dice, canvas.height, canvas.width, shift=_at(frame))
+    plane += np.float32(0.03) * cut("fractal", dice, canvas.height, canvas.width, shift=frame.origin)
     middle_width = dice.between(0.12, 0.18)
     middle_part = frame.part(0.01, 0.0, 1.08 * middle_width, 1.08 * 1.6)
     mediastinum = cover(ellipse(middle_part.u, middle_part.v, 0.01, 0.0, middle_width, 1.6, power=4), 12.0)
@@ -173,8 +173,8 @@ def chest_frontal(plan: Plan) -> Truth:
     hilum += height
     np.subtract(np.float32(1.0), hilum, out=hilum)
     clipped(hilum)
-    markings = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, _at(frame))[lung_at]
-    branch = cut("vessels", dice, canvas.height, canvas.width, 20 * canvas.unit, _at(frame))[lung_at]
+    markings = cut("ridges", dice, canvas.height, canvas.width, 16 * canvas.unit, frame.origin)[lung_at]
+    branch = cut("vessels", dice, canvas.height, canvas.width, 20 * canvas.unit, frame.origin)[lung_at]
     marked = markings * np.float32(dice.between(0.1, 0.25))
     marked *= markings
     marked += np.float32(0.05)
@@ -231,10 +231,6 @@ def chest_frontal(plan: Plan) -> Truth:
     pixels = _finish(plan, plane)
     spacing = plan.choice.between(1.5, 2.0) / canvas.unit / (frame.scale / (0.44 * min(plan.size)))
     return canvas.truth(pixels, "xray", "frontal", "chest", spacing, plan.seed, frame, hw)
-
-
-def _at(frame: Frame) -> tuple[int, int]:
-    return round(frame.y), round(frame.x)
 
 
 def _tube(canvas: Canvas, dice: Dice, plane: Field) -> None:
@@ -362,7 +358,7 @@ def chest_lateral(plan: Plan) -> Truth:
     body = np.maximum(ellipse(u, v, 0, 0.2, 0.85, 1.5, power=4), ellipse(u, v, -0.05, -1.0, 0.3, 0.6))
     body_soft = cover(body, 25.0)
     plane = body_soft * np.float32(tissue)
-    plane += np.float32(0.03) * cut("fractal", dice, canvas.height, canvas.width, shift=_at(frame))
+    plane += np.float32(0.03) * cut("fractal", dice, canvas.height, canvas.width, shift=frame.origin)
     base = dice.between(0.42, 0.6)
     dome = np.float32(base) + np.float32(0.7) * (u - np.float32(0.15)) * (u - np.float32(0.15)) - u * np.float32(0.15)
     lung = ellipse(u, v, -0.02, -0.05, dice.between(0.55, 0.66), 0.85, dice.between(0.0, 0.03))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 __all__ = ["HU_WINDOW", "cropped", "foreground_box", "grey_slices", "resized", "windowed"]
 
@@ -51,7 +51,7 @@ def cropped(values: _Array, box: _Box | None) -> _Array:
 def resized(values: _Array, size: tuple[int, int, int]) -> Tensor:
     """`[D, H, W]` → `[D', H', W']` float32: trilinear, corners not aligned, no antialiasing."""
     voxels = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    return F.interpolate(voxels[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
+    return functional.interpolate(voxels[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
 
 
 def grey_slices(values: _Array, size: tuple[int, int, int], *, truncate: bool = True) -> NDArray[np.uint8]:

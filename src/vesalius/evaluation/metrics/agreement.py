@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,7 +39,8 @@ def agreement(
     """
     aligned(first, second)
     try:
-        names = list(categories) if categories is not None else sorted({*first, *second})  # type: ignore[type-var]
+        rated: set[Any] = {*first, *second}
+        names = list(categories) if categories is not None else sorted(rated)
     except TypeError as exc:
         raise InputError("ratings of mixed types have no order.", fix="Give categories=[...].") from exc
     index = {name: k for k, name in enumerate(names)}

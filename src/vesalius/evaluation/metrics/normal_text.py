@@ -16,7 +16,9 @@ __all__ = ["exact_matches", "normalise", "words"]
 
 INVISIBLE = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF])
 ARABIC = {
-    **dict.fromkeys([*range(0x064B, 0x0660), 0x0670, 0x0640]),  # diacritics, tatweel
+    **dict.fromkeys(
+        [*range(0x0610, 0x061B), *range(0x064B, 0x0660), 0x0670, *range(0x06D6, 0x06EE), 0x0640]
+    ),  # diacritics, tatweel
     **{ord(mark): "ا" for mark in "أإآ"},
     ord("ى"): "ي",
     ord("ة"): "ه",

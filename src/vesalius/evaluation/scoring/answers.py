@@ -57,10 +57,10 @@ def published_letter(sample: Sample, letter: str | None, order: str | None) -> s
     return dict(zip(sample.options, order, strict=True)).get(letter)
 
 
-def parsed(sample: Sample, prediction: Prediction) -> ParsedAnswer:
-    """The answer under the rules of `parse_answer`; an item the model failed on has none."""
+def parsed(sample: Sample, prediction: Prediction) -> ParsedAnswer | None:
+    """The answer under the rules of `parse_answer`; None for an item the model failed on."""
     if prediction.finish_reason == "error":
-        return ParsedAnswer(None, "error", "the model failed")  # type: ignore[arg-type]
+        return None
     order = prediction.option_order
     kind = sample.kind if sample.kind in ("mcq", "yesno") else "open"
     options = shown_options(sample, order) if kind == "mcq" else None

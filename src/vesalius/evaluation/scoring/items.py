@@ -50,6 +50,8 @@ def _one(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
     sample, prediction = pair
     if sample.kind in answers.KINDS:
         said = answers.parsed(sample, prediction)
+        if said is None:
+            return _item(pair, None, "error", "the model failed", answers.score_answer(sample, None))
         return _item(pair, said.answer, said.status, said.rule, answers.score_answer(sample, said.answer))
     if sample.kind in places.KINDS:
         return _placed(pair, benchmark, profile)

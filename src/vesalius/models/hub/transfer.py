@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from vesalius.errors import CheckpointError, WeightsMissingError
 from vesalius.models.hub.listing import RemoteFile
@@ -145,6 +145,8 @@ class Transfer:
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import silent_tqdm
 
+        silent: Any = silent_tqdm  # a bar that shows nothing; not a subclass of the one it stands for
+
         most = constants.MAX_HTTP_DOWNLOAD_SIZE
         if file.size > most:
             raise WeightsMissingError(
@@ -157,18 +159,18 @@ class Transfer:
                 stream.truncate(0)
                 stream.seek(0)
             self.moved(stream.tell())
-            sink = _Sink(stream, file, self.moved, self.stopped)
+            sink: Any = _Sink(stream, file, self.moved, self.stopped)
             for left in reversed(range(_TRIES)):
                 begun = stream.tell()
                 try:
                     http_get(
                         address,
-                        sink,  # type: ignore[arg-type]
+                        sink,
                         resume_size=begun,
                         headers=dict(self.headers),
                         expected_size=file.size,
                         displayed_filename=file.path,
-                        tqdm_class=silent_tqdm,  # type: ignore[arg-type]
+                        tqdm_class=silent,
                     )
                     break
                 except httpx2.ReadError:  # a reset connection, which http_get itself does not take up again

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vesalius.findings.findings import Where
-from vesalius.models.contract import Shown
+from vesalius.models.contract import NamedTensors, Shown
 from vesalius.models.hulumed.tokens import IGNORED
 
 __all__ = ["Prepared", "Sample", "pack"]
@@ -32,7 +32,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Prepared(Mapping[str, Tensor]):
+class Prepared(NamedTensors):
     """Named tensors: `input_ids` `[1, L]` before reduction and `position_ids`, `labels` of the same shape;
     `spliced_ids`, `spliced_position_ids`, `spliced_labels` `[1, L']` after it; `pixel_values` `[P, 3·patch²]`,
     `grid_sizes` `[n, 3]`, `merge_sizes` `[n]`, `kept_mask` `[P/m²]`; `image_features_used` `[P/m²]` is False for
@@ -73,15 +73,6 @@ class Prepared(Mapping[str, Tensor]):
             stop = start + t * h * w // (m * m)
             yield slice(start, stop), modal
             start = stop
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
 
 
 def pack(samples: Sequence[Sample], image_token: int, media: tuple[Shown, ...]) -> Prepared:

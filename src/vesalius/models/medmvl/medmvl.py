@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 from vesalius.errors import InputError, OptionError
 from vesalius.findings.findings import Finding
@@ -140,7 +140,9 @@ class Medmvl:
         hidden = self._hidden(rows, train=True)[:, :-1]
         learned = learned.to(hidden.device)
         # The head is large: only positions whose next token is learned pass it.
-        return F.cross_entropy(self.model.llm.lm_head(hidden[learned]).float(), targets.to(hidden.device)[learned])
+        return functional.cross_entropy(
+            self.model.llm.lm_head(hidden[learned]).float(), targets.to(hidden.device)[learned]
+        )
 
     def _learns(self, batch: Mapping[str, Tensor]) -> bool:
         return bool((batch["spliced_labels"][:, 1:] != IGNORE).any())

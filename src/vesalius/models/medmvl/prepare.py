@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vesalius.errors import InputError, LimitError, OptionError
-from vesalius.models.contract import Conversation, Shown, media_of
+from vesalius.models.contract import Conversation, NamedTensors, Shown, media_of
 from vesalius.models.medmvl.load import Loaded
 from vesalius.models.medmvl.pixels import VolumeReading
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS, Prompt, build_prompt, turns_of
@@ -26,7 +26,7 @@ _NOTE = (
 
 
 @dataclass(frozen=True)
-class Prepared(Mapping[str, Tensor]):
+class Prepared(NamedTensors):
     """Named tensors of one conversation or of several.
 
     `input_ids` `[B, L]` (-200 picture, -201 volume) and `attention_mask` `[B, L]` bool, padded on the right;
@@ -58,15 +58,6 @@ class Prepared(Mapping[str, Tensor]):
     def trains(self) -> bool:
         """Whether it holds labels."""
         return "labels" in self.tensors
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
 
 
 def prepare(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 from vesalius.errors import InputError
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS
@@ -67,5 +67,5 @@ def padded(rows: Sequence[Tensor], value: float, *, left: bool) -> Tensor:
     for row in rows:
         gap = longest - len(row)
         sides = (gap, 0) if left else (0, gap)
-        made.append(F.pad(row, (0, 0, *sides) if row.dim() == 2 else sides, value=value))
+        made.append(functional.pad(row, (0, 0, *sides) if row.dim() == 2 else sides, value=value))
     return torch.stack(made)

@@ -9,7 +9,7 @@ import re
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 from vesalius.errors import CheckpointError
 
@@ -60,7 +60,7 @@ class SpatialPooling(MlpConnector):
     def pool(self, tokens: Tensor) -> Tensor:
         grid_BDdhw = tokens.transpose(1, 2).unflatten(2, self.grid)
         # In float32: the CPU pools no half precision.
-        return F.avg_pool3d(grid_BDdhw.float(), 2, 2).to(tokens.dtype).flatten(2).transpose(1, 2)
+        return functional.avg_pool3d(grid_BDdhw.float(), 2, 2).to(tokens.dtype).flatten(2).transpose(1, 2)
 
 
 class AttentionPooling(MlpConnector):

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 from vesalius.errors import CheckpointError
 
@@ -67,7 +67,7 @@ class Dinov2Encoder:
         return Dinov2Features(_norm(tokens_BTD, self.final_norm, self.eps), states)
 
     def _embed(self, pixels_B3HW: Tensor) -> Tensor:
-        patches_BDGG = F.conv2d(pixels_B3HW, *self.projection, stride=self.patch_px)
+        patches_BDGG = functional.conv2d(pixels_B3HW, *self.projection, stride=self.patch_px)
         grid = (patches_BDGG.shape[2], patches_BDGG.shape[3])
         cls_B1D = self.cls_11D.expand(len(pixels_B3HW), -1, -1)
         return torch.cat([cls_B1D, patches_BDGG.flatten(2).transpose(1, 2)], dim=1) + self._position_table(grid)
@@ -79,7 +79,7 @@ class Dinov2Encoder:
             side = round((self.positions_1TD.shape[1] - 1) ** 0.5)
             table = self.positions_1TD[:, 1:].reshape(1, side, side, width).permute(0, 3, 1, 2)
             if grid != (side, side):
-                table = F.interpolate(table, size=grid, mode="bicubic", align_corners=False)
+                table = functional.interpolate(table, size=grid, mode="bicubic", align_corners=False)
             self._tables[grid] = torch.cat([self.positions_1TD[:, :1], table.flatten(2).transpose(1, 2)], dim=1)
         return self._tables[grid]
 
@@ -102,13 +102,16 @@ class _Layer:
     def __call__(self, tokens_BTD: Tensor, num_heads: int, eps: float) -> Tensor:
         normed = _norm(tokens_BTD, self.norm1, eps)
         query, key, value = (
-            F.linear(normed, *part).unflatten(2, (num_heads, -1)).transpose(1, 2)
+            functional.linear(normed, *part).unflatten(2, (num_heads, -1)).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        tokens_BTD = tokens_BTD + F.linear(mixed, *self.output) * self.scale1
+        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        tokens_BTD = tokens_BTD + functional.linear(mixed, *self.output) * self.scale1
         normed = _norm(tokens_BTD, self.norm2, eps)
-        return tokens_BTD + F.linear(F.gelu(F.linear(normed, *self.fc1)), *self.fc2) * self.scale2
+        return (
+            tokens_BTD
+            + functional.linear(functional.gelu(functional.linear(normed, *self.fc1)), *self.fc2) * self.scale2
+        )
 
 
 def _pair(tensors: Mapping[str, Tensor], at: str) -> Pair:
@@ -116,4 +119,4 @@ def _pair(tensors: Mapping[str, Tensor], at: str) -> Pair:
 
 
 def _norm(tokens: Tensor, pair: Pair, eps: float) -> Tensor:
-    return F.layer_norm(tokens, pair[0].shape, *pair, eps)
+    return functional.layer_norm(tokens, pair[0].shape, *pair, eps)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 from vesalius.errors import CheckpointError, LimitError
 from vesalius.models.parts.narrow_linear import narrow_linear
@@ -86,7 +86,7 @@ class LlamaDecoder:
 
     def embed(self, ids_BL: Tensor) -> Tensor:
         """Token embeddings [B, L, D]: splice picture tokens into these and pass the result to `read`."""
-        return F.embedding(ids_BL, self.embedding_VD)
+        return functional.embedding(ids_BL, self.embedding_VD)
 
     def start(self, batch: int = 1, capacity: int = 256, mask_BL: Tensor | None = None) -> LlamaState:
         """An empty state. `mask_BL` marks the real positions of a left-padded first read (True = real)."""
@@ -115,7 +115,7 @@ class LlamaDecoder:
         for number, layer in enumerate(self.layers):
             hidden = hidden + self._attend(layer, number, _rms(hidden, layer.norm1_D, self.eps), state, rotation, mask)
             normed = _rms(hidden, layer.norm2_D, self.eps)
-            hidden = hidden + layer.down(F.silu(layer.gate(normed), inplace=True).mul_(layer.up(normed)))
+            hidden = hidden + layer.down(functional.silu(layer.gate(normed), inplace=True).mul_(layer.up(normed)))
         state.length = total
         return _rms(hidden, self.norm_D, self.eps)
 
@@ -177,11 +177,11 @@ class LlamaDecoder:
         group = self.num_heads // self.num_kv_heads
         if num_new == 1:  # the heads that share a key act as its queries: no repeated copy of the keys
             query = query.reshape(len(query), self.num_kv_heads, group, self.head_dim)
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+            mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
             return layer.output(mixed.reshape(len(query), 1, -1))
         keys, values = keys.repeat_interleave(group, dim=1), values.repeat_interleave(group, dim=1)
         causal = mask is None and state.length == 0
-        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=causal)
+        mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=causal)
         return layer.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -231,7 +231,7 @@ def _make_room(state: LlamaState, total: int) -> None:
         return
     extra = max(total, 2 * capacity) - capacity
     for stored in (state.keys, state.values):
-        stored[:] = [F.pad(part, (0, 0, 0, extra)) for part in stored]
+        stored[:] = [functional.pad(part, (0, 0, 0, extra)) for part in stored]
 
 
 def _attention_mask(state: LlamaState, num_new: int) -> Tensor | None:

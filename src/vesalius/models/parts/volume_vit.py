@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 __all__ = ["M3dClipVit", "MedmClipVit", "VolumeVitShape", "volume_patches"]
 
@@ -72,7 +72,7 @@ class _Attention(nn.Module):
         query, key, value = (
             part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=2)
         )
-        return self.out_proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        return self.out_proj(functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
 
 
 class _Mlp(nn.Module):
@@ -81,7 +81,7 @@ class _Mlp(nn.Module):
         self.linear1, self.linear2 = nn.Linear(hidden, mlp), nn.Linear(mlp, hidden)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.linear2(F.gelu(self.linear1(tokens)))
+        return self.linear2(functional.gelu(self.linear1(tokens)))
 
 
 class _PreNormBlock(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vesalius.errors import OptionError
+from vesalius.models.contract import NamedTensors
 from vesalius.models.parts.speaking import Said
 from vesalius.models.parts.which_picture import Asked
 from vesalius.models.qwen_vl.sights import Sight
@@ -64,7 +65,7 @@ def options_from(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
 
 
 @dataclass
-class Prepared(Mapping[str, Tensor]):
+class Prepared(NamedTensors):
     """Named tensors and what they were made from.
 
     `input_ids`, `attention_mask`, `mm_token_type_ids`, `labels` `[B, L]`; `position_ids` `[3, B, L]`; `pixel_values`,
@@ -100,15 +101,6 @@ class Prepared(Mapping[str, Tensor]):
         """What the answer's trace says beyond its text."""
         sizes = [list(sight.fitted) for sight in self.sights]
         return {"new_tokens": self.new_tokens[0], "processed_sizes_wh": sizes, **self.extra}
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
 
 
 def pixel_tensors(sights: Sequence[Sight]) -> dict[str, Tensor]:

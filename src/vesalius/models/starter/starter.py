@@ -15,7 +15,7 @@ from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, Shown, media_of, turns_of
+from vesalius.models.contract import Conversation, NamedTensors, Shown, media_of, turns_of
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.starter.checkpoint import load_head, load_speech
@@ -38,7 +38,7 @@ WEIGHTS = Path(__file__).parent.parent / "starter_weights"
 
 
 @dataclass(frozen=True)
-class Prepared(Mapping[str, Tensor]):
+class Prepared(NamedTensors):
     """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`)
     and, beside them, what was seen and, once they are said, the ids of the answer."""
 
@@ -51,15 +51,6 @@ class Prepared(Mapping[str, Tensor]):
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the media while looking."""
         return tuple(warning for look in self.seen.looks for warning in look.warnings)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
 
 
 class Starter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional
 
 __all__ = ["SaliencyDecoder"]
 
@@ -26,8 +26,8 @@ class SaliencyDecoder(nn.Module):
         """`patches`: [B, N, 384] final-normed tokens of a square grid without CLS. Returns [B, 1, *size] in 0..1."""
         side = round(patches.shape[1] ** 0.5)
         features = patches.transpose(1, 2).unflatten(2, (side, side))
-        features = F.relu(self.bn1(self.upconv1(features)))
-        features = F.relu(self.bn2(self.upconv2(features)))
-        features = F.relu(self.bn3(self.upconv3(features)))
-        logits = F.interpolate(self.final_conv(features), size=size, mode="bilinear", align_corners=False)
+        features = functional.relu(self.bn1(self.upconv1(features)))
+        features = functional.relu(self.bn2(self.upconv2(features)))
+        features = functional.relu(self.bn3(self.upconv3(features)))
+        logits = functional.interpolate(self.final_conv(features), size=size, mode="bilinear", align_corners=False)
         return torch.sigmoid(logits)
