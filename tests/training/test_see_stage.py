@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.training.pictures import CONFIG, tiny_shard
 from vesalius.models.parts.see_head import SeeHead
+from vesalius.training import starter
 from vesalius.training.budget import newest_checkpoint
-from vesalius.training.calibrate import calibrate, candidates, fit_line
+from vesalius.training.calibrate import Candidate, calibrate, candidates, fit_line
+from vesalius.training.recipe import SeeStage, StarterRecipe
 from vesalius.training.see import train_see
+from vesalius.training.see_cache import LABEL_NAMES
 from vesalius.training.see_loss import see_loss
 from vesalius.training.see_targets import collate_pictures
 
@@ -85,6 +91,41 @@ def test_candidates_count_what_was_drawn(tmp_path: Path):
     thresholds, lines = calibrate(found, np.repeat(counts, 20, axis=0))
     assert "" in lines
     assert all(0.1 <= t <= 0.8 for t in thresholds.values())
+
+
+def test_a_rare_label_that_is_seen_low_is_not_drowned_by_pictures_without_it():
+    label = LABEL_NAMES[0]
+    there = [Candidate(picture, label, 0.3, 0.5, right=True) for picture in range(20)]
+    elsewhere = [Candidate(picture, label, 0.5, 0.5, right=False) for picture in range(20, 45)]
+    counts = np.zeros((1000, len(LABEL_NAMES)), np.int64)
+    counts[:20, 0] = 1
+    # Silence everywhere would be right on 980 of 1,000 pictures, this on 975.
+    assert calibrate(there + elsewhere, counts)[0][label] <= 0.3
+    # A label nobody can tell from noise is better not said at all.
+    noise = [Candidate(picture, label, 0.3, 0.5, right=False) for picture in range(1000)]
+    assert calibrate(noise, counts)[0][label] > 0.3
+
+
+def test_a_second_round_goes_on_from_the_weights_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shard = tiny_shard(tmp_path / "shard")
+    for name in ("encode_real", "encode_volumes"):
+        monkeypatch.setattr(starter, name, lambda *_: [])
+    monkeypatch.setattr(starter, "encode_phantoms", lambda *_: [shard])
+    for name in ("lean_encoder", "picture_encoder"):  # the shard is encoded already
+        monkeypatch.setattr(starter, name, lambda *_, **__: None)
+    monkeypatch.setattr(starter, "see_config", lambda _: CONFIG)
+    see = SeeStage(steps=4, batch=4, restart_steps=3, restart_learning_rate=1e-12)
+    recipe = StarterRecipe(out=str(tmp_path), stages=("see",), bf16=False, see=see)
+    starter.train_starter(recipe, lambda _: None)
+    first = load_file(tmp_path / "see" / "checkpoint-4" / "model.safetensors")
+    last = load_file(tmp_path / "see.safetensors")
+    assert (tmp_path / "see-restart" / "checkpoint-3").is_dir()
+    # A round of no learning rate leaves every weight; only the running statistics of normalisation go on.
+    for name, weight in last.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(weight.float(), first[f"head.{name}"], atol=2e-3, rtol=2e-3)
+    log = json.loads((tmp_path / "see_log.json").read_text())
+    assert log["steps"] == 7
 
 
 def test_a_fitted_line_gives_back_the_chances_it_was_drawn_from():
