@@ -106,7 +106,7 @@ def test_a_rare_label_that_is_seen_low_is_not_drowned_by_pictures_without_it():
     assert calibrate(noise, counts)[0][label] > 0.3
 
 
-def test_a_second_round_goes_on_from_the_weights_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_further_round_goes_on_from_the_weights_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shard = tiny_shard(tmp_path / "shard")
     for name in ("encode_real", "encode_volumes"):
         monkeypatch.setattr(starter, name, lambda *_: [])
@@ -114,18 +114,18 @@ def test_a_second_round_goes_on_from_the_weights_of_the_first(tmp_path: Path, mo
     for name in ("lean_encoder", "picture_encoder"):  # the shard is encoded already
         monkeypatch.setattr(starter, name, lambda *_, **__: None)
     monkeypatch.setattr(starter, "see_config", lambda _: CONFIG)
-    see = SeeStage(steps=4, batch=4, restart_steps=3, restart_learning_rate=1e-12)
+    see = SeeStage(steps=4, batch=4, restarts=2, restart_steps=3, restart_learning_rate=1e-12)
     recipe = StarterRecipe(out=str(tmp_path), stages=("see",), bf16=False, see=see)
     starter.train_starter(recipe, lambda _: None)
     first = load_file(tmp_path / "see" / "checkpoint-4" / "model.safetensors")
     last = load_file(tmp_path / "see.safetensors")
-    assert (tmp_path / "see-restart" / "checkpoint-3").is_dir()
+    assert (tmp_path / "see-restart-2" / "checkpoint-3").is_dir()
     # A round of no learning rate leaves every weight; only the running statistics of normalisation go on.
     for name, weight in last.items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(weight.float(), first[f"head.{name}"], atol=2e-3, rtol=2e-3)
     log = json.loads((tmp_path / "see_log.json").read_text())
-    assert log["steps"] == 7
+    assert log["steps"] == 10
 
 
 def test_a_fitted_line_gives_back_the_chances_it_was_drawn_from():

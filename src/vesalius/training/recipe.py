@@ -33,8 +33,10 @@ class SeeStage:
     steps: int = 3_000
     batch: int = 16
     learning_rate: float = 2e-3
-    restart_steps: int = 0
-    """Steps of a second round that starts from the first one's weights with a fresh optimiser (a warm restart)."""
+    restarts: int = 0
+    """Rounds after the first; each starts from the last one's weights with a fresh optimiser (a warm restart)."""
+    restart_steps: int = 2_000
+    """Steps of each such round."""
     restart_learning_rate: float = 1e-3
     budget_minutes: float = 0.0
     """Stop this stage after so many minutes of one sitting; 0 is no limit. The next sitting resumes."""

@@ -80,15 +80,12 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     shards = encode_phantoms(recipe, config, encode, lambda _: None) + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
     see, history = recipe.see, []
-    for number, (steps, rate) in enumerate(
-        [(see.steps, see.learning_rate), (see.restart_steps, see.restart_learning_rate)]
-    ):
-        if steps == 0:
-            continue
+    rounds = [(see.steps, see.learning_rate)] + [(see.restart_steps, see.restart_learning_rate)] * see.restarts
+    for number, (steps, rate) in enumerate(rounds):
         log = train_see(
             head,
             shards,
-            folder / ("see" if number == 0 else "see-restart"),
+            folder / ("see" if number == 0 else f"see-restart-{number}"),
             steps=steps,
             batch=see.batch,
             learning_rate=rate,
@@ -100,7 +97,7 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
             _stopped_early("see", log["steps"], steps)
         history += log["log"]
     save_head(head, folder)
-    _write_json(folder / "see_log.json", {"log": history, "steps": see.steps + see.restart_steps})
+    _write_json(folder / "see_log.json", {"log": history, "steps": sum(steps for steps, _ in rounds)})
 
 
 def _calibrate(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
