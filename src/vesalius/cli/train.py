@@ -19,6 +19,6 @@ def train(
     from vesalius.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, changes or ())
-    from vesalius.training.starter import train_starter
+    from vesalius.training.starter.stages import train_starter
 
     train_starter(loaded, lambda line: print(line, file=sys.stderr, flush=True))

@@ -10,16 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.pictures import CONFIG, tiny_shard
+from tests.training.starter.pictures import CONFIG, tiny_shard
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training import starter
 from vesalius.training.budget import newest_checkpoint
-from vesalius.training.calibrate import Candidate, calibrate, candidates, fit_line
 from vesalius.training.recipe import SeeStage, StarterRecipe
-from vesalius.training.see import train_see
-from vesalius.training.see_cache import LABEL_NAMES
-from vesalius.training.see_loss import see_loss
-from vesalius.training.see_targets import collate_pictures
+from vesalius.training.starter import stages as starter
+from vesalius.training.starter.calibrate import Candidate, calibrate, candidates, fit_line
+from vesalius.training.starter.see import train_see
+from vesalius.training.starter.see_cache import LABEL_NAMES
+from vesalius.training.starter.see_loss import see_loss
+from vesalius.training.starter.see_targets import collate_pictures
 
 
 def head() -> SeeHead:

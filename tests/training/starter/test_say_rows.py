@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.pictures import SIZE, tiny_shard
+from tests.training.starter.pictures import SIZE, tiny_shard
 from vesalius.dialogue.scene_text import Scene, SceneSet, write_scene
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.prompt import build_prompt
 from vesalius.models.starter_base import load_tokenizer, present_base
 from vesalius.training.recipe import SayStage, StarterRecipe
-from vesalius.training.say_rows import drawn_on, picture_rows, row_scene
+from vesalius.training.starter.say_rows import drawn_on, picture_rows, row_scene
 
 needs_starter = pytest.mark.skipif(present_base() is None, reason="no base weights (`make starter`)")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.training.pictures import SIZE, encode, tiny_shard
+from tests.training.starter.pictures import SIZE, encode, tiny_shard
 from vesalius.phantoms.pictures import draw_picture
-from vesalius.training.see_cache import LABEL_NAMES, open_shard, square_truth, write_shard
-from vesalius.training.see_targets import collate_pictures
+from vesalius.training.starter.see_cache import LABEL_NAMES, open_shard, square_truth, write_shard
+from vesalius.training.starter.see_targets import collate_pictures
 
 
 def test_a_shard_holds_each_object_with_its_mask(tmp_path: Path):

@@ -19,9 +19,9 @@ from vesalius.phantoms.volumes import draw_volume, slice_truth
 from vesalius.study.geometry import AXES
 from vesalius.study.items import Axis
 from vesalius.study.windows import PRESETS, Window
-from vesalius.training.real_slices import KNOWN_ON_REAL, draw_real_slices, open_sources
 from vesalius.training.recipe import StarterRecipe
-from vesalius.training.see_cache import Encode, Shard, write_shard
+from vesalius.training.starter.real_slices import KNOWN_ON_REAL, draw_real_slices, open_sources
+from vesalius.training.starter.see_cache import Encode, Shard, write_shard
 
 __all__ = ["encode_calibration", "encode_phantoms", "encode_real", "encode_volumes", "picture_encoder", "picture_size"]
 

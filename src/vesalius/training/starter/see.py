@@ -13,9 +13,9 @@ from transformers import Trainer, TrainerCallback
 
 from vesalius.models.parts.see_head import SeeHead
 from vesalius.training.budget import WallClock, newest_checkpoint, stage_arguments
-from vesalius.training.see_cache import Shard
-from vesalius.training.see_loss import see_loss
-from vesalius.training.see_targets import collate_pictures
+from vesalius.training.starter.see_cache import Shard
+from vesalius.training.starter.see_loss import see_loss
+from vesalius.training.starter.see_targets import collate_pictures
 
 __all__ = ["SeeRows", "SeeTask", "train_see"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vesalius.models.parts.see_head import SeeConfig
 from vesalius.phantoms.pictures import draw_picture
 from vesalius.phantoms.truth import MODALITIES, PLANES, REGIONS
-from vesalius.training.see_cache import LABEL_NAMES, Shard, write_shard
+from vesalius.training.starter.see_cache import LABEL_NAMES, Shard, write_shard
 
 SIZE = 64
 CONFIG = SeeConfig(LABEL_NAMES, MODALITIES, PLANES, REGIONS, features=16, size=SIZE, width=8)

@@ -30,8 +30,8 @@ from vesalius.models.starter.prompt import build_prompt
 from vesalius.phantoms.questions import applicable, questions_from_scene
 from vesalius.phantoms.truth import MODALITIES, PLANES, REGIONS
 from vesalius.training.recipe import StarterRecipe
-from vesalius.training.say import Row, SayRows
-from vesalius.training.see_cache import LABEL_NAMES, SIDES, Shard
+from vesalius.training.starter.say import Row, SayRows
+from vesalius.training.starter.see_cache import LABEL_NAMES, SIDES, Shard
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vesalius.models.parts.see_head import SeeHead
 from vesalius.models.parts.see_objects import SeenMaps, SeenObject, find_objects
-from vesalius.training.see_cache import LABEL_NAMES, Shard
-from vesalius.training.see_targets import collate_pictures
+from vesalius.training.starter.see_cache import LABEL_NAMES, Shard
+from vesalius.training.starter.see_targets import collate_pictures
 
 __all__ = ["Candidate", "calibrate", "candidates", "fit_line", "see_shard"]
 

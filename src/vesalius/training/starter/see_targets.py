@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesalius.training.see_cache import LABEL_NAMES, Shard
+from vesalius.training.starter.see_cache import LABEL_NAMES, Shard
 
 __all__ = ["collate_pictures"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from vesalius.errors import InputError
 from vesalius.phantoms.splits import CALIBRATION, HELD_OUT, TRAIN
-from vesalius.training.real_slices import HELD_OUT_SHA256, KNOWN_ON_REAL, TRAIN_SOURCES, open_sources
+from vesalius.training.starter.real_slices import HELD_OUT_SHA256, KNOWN_ON_REAL, TRAIN_SOURCES, open_sources
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -19,11 +19,11 @@ from vesalius.models.starter.config import StarterConfig, save_config
 from vesalius.models.starter.eyes import see_config
 from vesalius.models.starter_base.lean import lean_encoder
 from vesalius.phantoms.truth import MODALITIES, PLANES, REGIONS
-from vesalius.training.calibrate import calibrate, candidates
 from vesalius.training.recipe import StarterRecipe, recipe_hash
-from vesalius.training.see import train_see
-from vesalius.training.see_cache import LABEL_NAMES
-from vesalius.training.see_encode import (
+from vesalius.training.starter.calibrate import calibrate, candidates
+from vesalius.training.starter.see import train_see
+from vesalius.training.starter.see_cache import LABEL_NAMES
+from vesalius.training.starter.see_encode import (
     encode_calibration,
     encode_phantoms,
     encode_real,
@@ -112,8 +112,8 @@ def _calibrate(recipe: StarterRecipe, config: StarterConfig, folder: Path, repor
 def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
     from vesalius.models.parts.projector import Projector
     from vesalius.models.starter_base import load_language, load_tokenizer
-    from vesalius.training.say import SayTask, adapted_language, train_say
-    from vesalius.training.say_rows import picture_rows
+    from vesalius.training.starter.say import SayTask, adapted_language, train_say
+    from vesalius.training.starter.say_rows import picture_rows
 
     encode = picture_encoder(lean_encoder(), config, bf16=recipe.bf16)
     shards = encode_phantoms(recipe, config, encode, lambda _: None)

@@ -12,7 +12,7 @@ from vesalius.models.parts.llama_decode import LlamaDecoder
 from vesalius.models.parts.projector import Projector
 from vesalius.models.starter.checkpoint import load_speech, save_speech
 from vesalius.models.starter.config import StarterConfig
-from vesalius.training.say import Row, SayRows, SayTask, adapted_language, train_say
+from vesalius.training.starter.say import Row, SayRows, SayTask, adapted_language, train_say
 
 CONFIG = StarterConfig((), (), (), (), encoder_layers=(12,), visual_tokens=4, lora_rank=4, lora_alpha=8)
 SHAPE = LlamaConfig(

@@ -1,0 +1,1 @@
+"""The starter, trained from nothing: see, calibrate, say."""
