@@ -14,7 +14,7 @@ from vesalius.errors import InputError
 from vesalius.phantoms.splits import CALIBRATION, HELD_OUT, TRAIN
 from vesalius.training.starter.real_slices import HELD_OUT_SHA256, KNOWN_ON_REAL, TRAIN_SOURCES, open_sources
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_no_training_source_is_held_out():
