@@ -207,10 +207,21 @@ def _bounded(form: str, lang: str) -> str:
 
 
 @cache
-def _label_matchers(lang: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _pattern(form: str, lang: str) -> re.Pattern[str]:
+    return re.compile(_bounded(form, lang))
+
+
+def _named(form: str, lang: str, text: str) -> bool:
+    """Whether `text` holds the form as a word. Most forms are not there at all: no pattern is made for those."""
+    return (form[2:] if lang == "ar" else form) in text and _pattern(form, lang).search(text) is not None
+
+
+@cache
+def _label_forms(lang: str) -> tuple[tuple[str, str], ...]:
+    """(form, label): findings' own names before those of anything abnormal, longer forms before shorter."""
     forms = [(_folded(form), label) for label in LABEL_NAMES for form in label_forms(label, lang)]
     forms.sort(key=lambda pair: (pair[1] == ABNORMALITY, -len(pair[0])))
-    return tuple((re.compile(_bounded(form, lang)), label) for form, label in forms)
+    return tuple(forms)
 
 
 def _label(text: str, lang: str) -> tuple[str | None, str]:
@@ -220,12 +231,14 @@ def _label(text: str, lang: str) -> tuple[str | None, str]:
     """
     found: list[str] = []
     generic = False
-    for pattern, label in _label_matchers(lang):
-        if label == ABNORMALITY:
-            generic = generic or pattern.search(text) is not None
+    for form, label in _label_forms(lang):
+        if not _named(form, lang, text):
             continue
-        text, times = pattern.subn("@", text)
-        found += [label] * bool(times)
+        if label == ABNORMALITY:
+            generic = True
+            continue
+        text = _pattern(form, lang).sub("@", text)
+        found.append(label)
     findings = [label for label in found if label not in ANATOMY]
     if found:
         return (findings or found)[0], text
@@ -234,9 +247,7 @@ def _label(text: str, lang: str) -> tuple[str | None, str]:
 
 def _side(text: str, lang: str) -> str | None:
     found = {
-        side
-        for side, name in SIDES.items()
-        if any(re.search(_bounded(_folded(form), lang), text) for form in name.forms(lang))
+        side for side, name in SIDES.items() if any(_named(_folded(form), lang, text) for form in name.forms(lang))
     }
     return next(iter(found)) if len(found) == 1 else None
 
@@ -246,7 +257,7 @@ def _modality(text: str, lang: str) -> str | None:
     found: dict[str, int] = {}
     for modality, name in MODALITY_NAMES.items():
         for form in name.forms(lang):
-            if re.search(_bounded(_folded(form), lang), text):
+            if _named(_folded(form), lang, text):
                 found[modality] = max(found.get(modality, 0), len(form))
     return next(iter(found)) if len(found) == 1 else None
 

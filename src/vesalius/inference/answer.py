@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.findings.export_json import to_json
 from vesalius.findings.findings import Finding
-from vesalius.findings.save import Format, save_findings
 from vesalius.study.items import Item
+
+if TYPE_CHECKING:
+    from vesalius.findings.save import Format
 
 __all__ = ["Answer", "Usage"]
 
@@ -73,6 +75,8 @@ class Answer:
 
         `formats`: None writes all that fit; see `vesalius.findings.save_findings`, whose errors are raised.
         """
+        from vesalius.findings.save import save_findings  # drawing and exporters: most answers are only read
+
         return save_findings(
             folder,
             self.findings,

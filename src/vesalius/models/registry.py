@@ -27,7 +27,7 @@ def _starter(how: Loading) -> Family:
         raise OptionError("the starter is small: it is neither quantized nor spread.", fix="Leave these options out.")
     if how.dtype not in ("auto", "float32"):
         raise OptionError(f"dtype {how.dtype!r} is not available for the starter.", fix="Use auto or float32.")
-    return Starter.load(how.folder or WEIGHTS)
+    return Starter.load(how.folder or WEIGHTS, bf16=False if how.dtype == "float32" else None)
 
 
 def _qwen_vl(how: Loading) -> Family:

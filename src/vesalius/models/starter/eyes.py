@@ -16,7 +16,7 @@ from vesalius.models.parts.see_head import SeeConfig, SeeHead
 from vesalius.models.parts.see_objects import SeenMaps
 from vesalius.models.starter.config import StarterConfig
 
-__all__ = ["Eyes", "Sight", "encode_layers", "pool_tokens", "see_config"]
+__all__ = ["Eyes", "Sight", "encode_layers", "has_bfloat16_tiles", "pool_tokens", "see_config"]
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -70,18 +70,27 @@ def pool_tokens(features: Tensor, count: int, num_layers: int) -> Tensor:
     return torch.nn.functional.rms_norm(layers, layers.shape[3:]).flatten(2)
 
 
-class Eyes:
-    """Encoder and head together. Float32 on the CPU; `look` runs pictures in small batches."""
+def has_bfloat16_tiles() -> bool:
+    """Whether this CPU multiplies bfloat16 by tiles (AMX): three times as fast as float32, elsewhere it is slower."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
-    def __init__(self, encoder: Dinov2Encoder, head: SeeHead, config: StarterConfig) -> None:
-        self.encoder, self.head, self.config = encoder, head.eval(), config
+
+class Eyes:
+    """Encoder and head together, on the CPU; `look` runs pictures in small batches.
+
+    `bf16`: multiply in bfloat16, as both did in training; else in float32.
+    """
+
+    def __init__(self, encoder: Dinov2Encoder, head: SeeHead, config: StarterConfig, *, bf16: bool = False) -> None:
+        self.encoder, self.head, self.config, self.bf16 = encoder, head.eval(), config, bf16
 
     @torch.inference_mode()
     def look(self, squares: NDArray[np.uint8], *, batch: int = 8) -> list[Sight]:
         """`[N, S, S, 3]` uint8 square pictures → one Sight each."""
         sights: list[Sight] = []
-        for start in range(0, len(squares), batch):
-            sights += self._look(squares[start : start + batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            for start in range(0, len(squares), batch):
+                sights += self._look(squares[start : start + batch])
         return sights
 
     def _look(self, squares: NDArray[np.uint8]) -> list[Sight]:

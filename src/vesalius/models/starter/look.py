@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -27,6 +28,8 @@ MAX_SLICES = 48
 """Slices of a volume the eyes look at first; thinner volumes are looked at again where something was found."""
 
 MAX_CLOSER = 48
+HELD_BYTES = 64 << 20
+"""Slices decoded at a time hold about so much: a compressed file is inflated anew each time."""
 MAX_FRAMES = 16
 
 
@@ -133,6 +136,23 @@ def _size_mm(located: Located, spacing: tuple[float, float] | None) -> float | N
     return None if longest is None else longest[0]
 
 
+def _longest_mm(chain: Sequence[tuple[Glance, Located]]) -> float | None:
+    """The greatest size on any glance; where even the box is smaller than what was measured, nothing is."""
+    reach: list[tuple[float, float, Located, tuple[float, float]]] = []
+    for number, (glance, located) in enumerate(chain):
+        if glance.spacing_mm is not None:
+            x0, y0, x1, y1 = located.box
+            x_mm, y_mm = glance.spacing_mm
+            reach.append((math.hypot((x1 - x0 + 4) * x_mm, (y1 - y0 + 4) * y_mm), number, located, glance.spacing_mm))
+    longest: float | None = None
+    for limit, _, located, spacing in sorted(reach, reverse=True, key=lambda one: one[:2]):
+        if longest is not None and limit <= longest:
+            break
+        size = _size_mm(located, spacing)
+        longest = size if longest is None or (size is not None and size > longest) else longest
+    return longest
+
+
 def _single(glance: Glance, located: Located) -> FoundObject:
     seen = (glance.where, located)
     return FoundObject(
@@ -187,8 +207,9 @@ def _slices(
     item: Volume, shown: Shown, number: int, eyes: Eyes, axis: Axis, indices: Sequence[int], modality: str | None
 ) -> list[Glance]:
     glances: list[Glance] = []
-    for start in range(0, len(indices), 16):  # at most 16 slices are held decoded
-        views = item.slices(indices[start : start + 16], axis, shown.window)
+    group = max(HELD_BYTES * item.num_slices(axis) // (4 * math.prod(item.shape)), 1)
+    for start in range(0, len(indices), group):
+        views = item.slices(indices[start : start + group], axis, shown.window)
         pictures = [_windowed(view, shown, modality) for view in views]
         places = [Where(number, axis, view.index) for view in views]
         glances += _glances(pictures, places, views[0].spacing_mm, eyes, modality)
@@ -218,7 +239,6 @@ def _closer(glances: Sequence[Glance], first: Sequence[int], count: int) -> list
 def _chained(chain: Sequence[tuple[Glance, Located]]) -> FoundObject:
     """One object seen on several slices or frames: as sure as its three surest views on average."""
     surest = sorted(chain, key=lambda pair: -pair[1].confidence)
-    sizes = [size for glance, o in chain if (size := _size_mm(o, glance.spacing_mm)) is not None]
     sides = [o.side for _, o in chain if o.side is not None]
     area = {n: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1]) * o.confidence for n, (_, o) in enumerate(chain)}
     best = chain[max(area, key=lambda n: area[n])]
@@ -226,7 +246,7 @@ def _chained(chain: Sequence[tuple[Glance, Located]]) -> FoundObject:
         chain[0][1].label,
         float(np.mean([o.confidence for _, o in surest[:3]])),
         max(set(sides), key=sides.count) if sides else None,
-        max(sizes, default=None),
+        _longest_mm(chain),
         (best[0].where, best[1]),
         tuple((glance.where, o) for glance, o in chain),
     )

@@ -20,7 +20,7 @@ from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.starter.checkpoint import load_head, load_speech
 from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
-from vesalius.models.starter.eyes import Eyes
+from vesalius.models.starter.eyes import Eyes, has_bfloat16_tiles
 from vesalius.models.starter.look import Look, look_at
 from vesalius.models.starter.prompt import Prompt, build_prompt, end_token
 from vesalius.models.starter.seen import Seen, cited_findings, scene_of
@@ -54,7 +54,7 @@ class Prepared(NamedTensors):
 
 
 class Starter:
-    """Loaded weights and the steps of an answer. Float32 on the CPU; one picture costs one pass of the encoder."""
+    """Loaded weights and the steps of an answer, on the CPU; one picture costs one pass of the encoder."""
 
     name = "starter"
     notice = NOTICE
@@ -67,16 +67,19 @@ class Starter:
         self._looks: dict[int, tuple[Shown, Look]] = {}
 
     @classmethod
-    def load(cls, folder: Path = WEIGHTS) -> Starter:
+    def load(cls, folder: Path = WEIGHTS, *, bf16: bool | None = None) -> Starter:
         """Load the adapter from `folder` and the base weights from where `vesalius starter install` put them.
 
+        `bf16`: whether the eyes multiply in bfloat16; None: where the CPU is quick at it. The language stays float32.
         Raises WeightsMissingError (base weights absent) or CheckpointError (files damaged).
         """
         from vesalius.models.starter_base.lean import lean_encoder, lean_language
         from vesalius.models.starter_base.smollm2 import load_tokenizer
 
         config = load_config(folder)
-        eyes = Eyes(lean_encoder(), load_head(folder, config), config)
+        eyes = Eyes(
+            lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
+        )
         projector, lora = load_speech(folder, config, hidden=576)
         return cls(config, eyes, projector, lean_language(lora=lora), load_tokenizer())
 
