@@ -45,6 +45,13 @@ def test_two_touching_discs_are_two_objects_with_tight_boxes():
     assert boxes[1] == pytest.approx((94, 84, 126, 116), abs=3)
 
 
+def test_a_second_centre_that_points_to_the_first_is_the_same_object():
+    maps = maps_of([(40, 50, 14)])
+    maps.centres[0, 52, 48] = 3  # the offset there leads eight cells back
+    (found,) = find_objects(maps, LABELS, {})
+    assert found.box == pytest.approx((52, 72, 108, 128), abs=3)
+
+
 def test_a_centre_below_its_threshold_or_without_a_mask_is_nothing():
     maps = maps_of([(40, 50, 8)])
     assert find_objects(maps, LABELS, {"cell": 0.99}) == []

@@ -75,7 +75,7 @@ def find_objects(
         if only is not None and label not in only:
             continue
         threshold = thresholds.get(label, default_threshold)
-        peaks = _peaks(_sigmoid(maps.centres[index]), threshold, max_per_label)
+        peaks = _own_centres(maps.offsets, _peaks(_sigmoid(maps.centres[index]), threshold, max_per_label))
         if peaks:
             found += _split(maps, index, label, peaks, mask_threshold)
     return found
@@ -96,6 +96,19 @@ def _peaks(heat: Maps, threshold: float, most: int) -> list[tuple[float, int, in
             kept.append(peak)
         if len(kept) == most:
             break
+    return kept
+
+
+def _own_centres(offsets: Maps, peaks: list[tuple[float, int, int]]) -> list[tuple[float, int, int]]:
+    """Without peaks whose own offset points nearer to a higher one: they are the same object seen twice."""
+    kept: list[tuple[float, int, int]] = []
+    for peak in peaks:
+        _, y, x = peak
+        # Offsets are in square pixels / 16; a cell is two square pixels.
+        dx, dy = (float(v) * 8 for v in offsets[:, y, x])
+        own = dx * dx + dy * dy
+        if all((x + dx - k[2]) ** 2 + (y + dy - k[1]) ** 2 >= own for k in kept):
+            kept.append(peak)
     return kept
 
 
