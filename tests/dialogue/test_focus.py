@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,9 @@ KIDNEYS = Scene(
 )
 
 LUMP = Scene("ct", "axial", "chest", (SeenGroup(1, "mass", 1, "left", 42.0, None, 0.9),))
+STRANGE = Scene(
+    "ct", "axial", "chest", (*LUMP.groups, SeenGroup(2, "tumour", 1, "left", 43.0, None, 0.7))
+)  # a brain tumour, of all things
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,8 @@ LUMP = Scene("ct", "axial", "chest", (SeenGroup(1, "mass", 1, "left", 42.0, None
         (KIDNEYS, "How old is the patient?", "(unknown)"),
         (KIDNEYS, "Where is the tumour?", "(box tumour 0: none)"),
         (LUMP, "Where is the tumour?", "(box mass 1: [1] left 42 mm)"),
+        (STRANGE, "Where is the tumour?", "(box mass 1: [1] left 42 mm)"),
+        (replace(STRANGE, region="head"), "Where is the tumour?", "(box tumour 1: [2] left 43 mm)"),
         (LUMP, "Is there a tumour?", "(present tumour 0: none)"),
         (None, "Where is the nodule?", "(box: no image)"),
     ],

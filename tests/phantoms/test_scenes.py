@@ -15,6 +15,7 @@ from vesalius.errors import LimitError, OptionError
 from vesalius.limits import Limits, using
 from vesalius.phantoms import LABELS, MODALITIES, PLANES, REGIONS, PlacedObject, Truth, draw_picture
 from vesalius.phantoms.contrast import stands_out
+from vesalius.phantoms.shapes import strokes
 
 SEEDS = 60
 
@@ -167,3 +168,9 @@ def test_what_cannot_be_drawn_is_an_option_error(wrong: dict[str, object]) -> No
 def test_pictures_over_the_limit_are_refused() -> None:
     with using(Limits(max_pixels=10_000)), pytest.raises(LimitError):
         draw_picture(1)
+
+
+def test_lines_that_lie_outside_the_picture_leave_it_empty() -> None:
+    cover = strokes((40, 60), np.array([[-5.0, 3.0], [61.0, 39.5]]), np.array([1.0, 1.0]))
+    assert cover.shape == (40, 60)
+    assert not cover.any()

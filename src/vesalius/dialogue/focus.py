@@ -50,9 +50,10 @@ def _meant(scene: Scene, asked: Asked) -> str | None:
 
     Whether there is one, or how many, is answered by the word itself.
     """
-    if asked.label != "tumour" or asked.task in ("present", "count") or scene.of("tumour"):
+    if asked.label != "tumour" or asked.task in ("present", "count"):
         return asked.label
-    return next((label for label in ("mass", "nodule") if scene.of(label)), asked.label)
+    order = ("tumour", "mass", "nodule") if scene.region == "head" else ("mass", "nodule", "tumour")
+    return next((label for label in order if scene.of(label)), asked.label)
 
 
 def _premise(scene: Scene, asked: Asked) -> list[str]:

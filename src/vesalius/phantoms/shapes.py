@@ -283,6 +283,8 @@ def strokes(extent: tuple[int, int], points: NDArray[np.float64], radii: NDArray
     offsets = np.arange(-reach, reach + 1)
     column, row = np.floor(points.T).astype(np.int64)
     near = (column >= reach) & (column < width - reach) & (row >= reach) & (row < height - reach)
+    if not near.any():
+        return out.reshape(height, width)
     points, radii, column, row = points[near], radii[near], column[near], row[near]
     dx = offsets[None, :] + (column + 0.5 - points[:, 0])[:, None]
     dy = offsets[None, :] + (row + 0.5 - points[:, 1])[:, None]
