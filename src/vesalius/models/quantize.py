@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vesalius.errors import OptionError, UnsupportedError
+from vesalius.models.shards import StoredRows
 
 __all__ = ["Quantization", "checked_quantization", "is_quantized", "quantize_linears", "quantized_bytes", "with_weight"]
 
@@ -66,22 +67,22 @@ def is_quantized(module: nn.Module) -> bool:
     return type(module).__module__.startswith("bitsandbytes.")
 
 
-def with_weight(layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
-    """The layer's weight quantized on `device`, ready to be put in. Rows go in portions: what is computed on the way
-    takes many times the memory of the result."""
+def with_weight(layer: nn.Module, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
+    """The layer's weight quantized on `device`, ready to be put in. Rows come in portions: what is computed on the way
+    takes many times the memory of the result, and a whole weight beside it leaves a hole in the heap."""
     library = _bitsandbytes()
     eight = isinstance(layer, library.nn.Linear8bitLt)
     return (_int8 if eight else _nf4)(library, layer, weight_OI, device)
 
 
-def _portions(weight_OI: Tensor, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+def _portions(weight_OI: Tensor | StoredRows, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Rows and their weights; a number of rows that is a multiple of the block keeps the blocks where they are."""
     step = _BLOCK * max(1, _PORTION // (_BLOCK * weight_OI.shape[1]))
     for first in range(0, len(weight_OI), step):
         yield slice(first, first + step), weight_OI[first : first + step].to(device)
 
 
-def _int8(library: Any, layer: nn.Module, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+def _int8(library: Any, layer: nn.Module, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
     del layer
     whole = torch.empty(weight_OI.shape, dtype=torch.int8, device=device)
     scales = torch.empty(len(weight_OI), dtype=torch.float32, device=device)
@@ -90,7 +91,7 @@ def _int8(library: Any, layer: nn.Module, weight_OI: Tensor, device: torch.devic
     return library.nn.Int8Params(whole, requires_grad=False, has_fp16_weights=False, CB=whole, SCB=scales)
 
 
-def _nf4(library: Any, layer: Any, weight_OI: Tensor, device: torch.device) -> nn.Parameter:
+def _nf4(library: Any, layer: Any, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
     packed: list[Tensor] = []
     scales: list[Tensor] = []
     state: Any = None

@@ -7,7 +7,7 @@ reached through one small buffer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from math import prod
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 from vesalius.errors import CheckpointError
 from vesalius.models.safetensors_header import header_entries
 
-__all__ = ["StoredTensor", "read_header", "read_tensor", "staging_buffer"]
+__all__ = ["StoredRows", "StoredTensor", "read_header", "read_tensor", "staging_buffer"]
 
 _STAGING_BYTES = 2 << 20
 """Size of the buffer between file and device, a multiple of every item size."""
@@ -74,6 +74,34 @@ def read_tensor(stored: StoredTensor, dtype: torch.dtype, device: torch.device, 
     except OSError as exc:
         raise CheckpointError("the safetensors file cannot be read.", file=stored.file) from exc
     return made.view(stored.shape)
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A matrix that is read as it is sliced by rows, in `dtype` on `device`, through `buffer`."""
+
+    stored: StoredTensor
+    dtype: torch.dtype
+    device: torch.device
+    buffer: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size(self.stored.shape)
+
+    def __len__(self) -> int:
+        return self.stored.shape[0]
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        first, last, _ = rows.indices(len(self))
+        of_row = self.stored.num_bytes // len(self)
+        part = replace(
+            self.stored,
+            shape=(last - first, *self.stored.shape[1:]),
+            start=self.stored.start + first * of_row,
+            num_bytes=(last - first) * of_row,
+        )
+        return read_tensor(part, self.dtype, self.device, self.buffer)
 
 
 def _read_through(file: FileIO, made: Tensor, stored: StoredTensor, buffer: Tensor) -> None:

@@ -22,7 +22,7 @@ from vesalius.models.contract import Loading
 from vesalius.models.memory import require_room
 from vesalius.models.placement import LanguageTower, Placement, attach, place
 from vesalius.models.quantize import Quantization, is_quantized, quantize_linears, quantized_bytes, with_weight
-from vesalius.models.shards import StoredTensor, read_header, read_tensor, staging_buffer
+from vesalius.models.shards import StoredRows, StoredTensor, read_header, read_tensor, staging_buffer
 
 __all__ = ["CheckpointTensors", "StoredTensors", "building", "chosen_dtype", "fill", "find_json", "read_json"]
 
@@ -44,6 +44,10 @@ class StoredTensors(Protocol):
 
     def read(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The tensor itself, straight from its file."""
+        ...
+
+    def rows(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor | StoredRows:
+        """The same for a matrix, some rows at a time."""
         ...
 
 
@@ -114,6 +118,10 @@ class CheckpointTensors(Mapping[str, Tensor]):
     def read(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The tensor straight from its file, in `dtype` on `device`."""
         return read_tensor(self._stored[name], dtype, device, self._buffer)
+
+    def rows(self, name: str, dtype: torch.dtype, device: torch.device) -> StoredRows:
+        """The same for a matrix, some rows at a time."""
+        return StoredRows(self._stored[name], dtype, device, self._buffer)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.read(name, self._stored[name].dtype, torch.device("cpu"))
@@ -198,11 +206,12 @@ def fill(
         if placement.is_offloaded(placement.unit_of(name)):
             offloaded.kept[id(goal)] = tensors.read(source, goal.dtype, device)
             continue
-        made = tensors.read(source, goal.dtype, device)
         if _takes_quantized(homes[id(goal)][0].holder, goal):
-            made = with_weight(homes[id(goal)][0].holder, made, device)
-        elif isinstance(goal, nn.Parameter):
-            made = nn.Parameter(made, requires_grad=goal.requires_grad)
+            made = with_weight(homes[id(goal)][0].holder, tensors.rows(source, goal.dtype, device), device)
+        else:
+            made = tensors.read(source, goal.dtype, device)
+            if isinstance(goal, nn.Parameter):
+                made = nn.Parameter(made, requires_grad=goal.requires_grad)
         for home in homes[id(goal)]:
             setattr(home.holder, home.attribute, made)
     for buffer in [one for name, one in module.named_buffers() if name not in sources]:  # computed, stored nowhere
@@ -300,8 +309,6 @@ def _check_room(placement: Placement, sizes: Mapping[str, int], own: Mapping[str
         )
     dtypes = {str(goal.dtype).removeprefix("torch.") for goal in own.values() if goal.is_floating_point()}
     needed = placement.needed(sizes)
-    if how.quantize is not None:  # the layer being quantized is there in full, too
-        needed[placement.main] += max(own[name].numel() * own[name].dtype.itemsize for name in sizes)
     fixes = [] if "float32" not in dtypes else ['dtype="bfloat16"']
     fixes += ['quantize="8bit" or "4bit"'] if how.quantize is None else []
     fixes += ['device_map="auto"'] if how.device_map is None and how.quantize is None else []

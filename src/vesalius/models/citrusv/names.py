@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vesalius.models.shards import StoredRows
 from vesalius.models.weights import CheckpointTensors, StoredTensors
 
 __all__ = ["Home", "OurTensors", "home_of", "is_unused", "to_published"]
@@ -108,6 +109,11 @@ class OurTensors(Mapping[str, Tensor]):
         """The tensor straight from its file."""
         parts = [self._stored.read(part, dtype, device) for part in self._parts(name)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def rows(self, name: str, dtype: torch.dtype, device: torch.device) -> Tensor | StoredRows:
+        """The same for a matrix, some rows at a time; what was published in parts comes whole."""
+        parts = self._parts(name)
+        return self._stored.rows(parts[0], dtype, device) if len(parts) == 1 else self.read(name, dtype, device)
 
     @property
     def _stored(self) -> StoredTensors:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vesalius.errors import CheckpointError
-from vesalius.models.shards import StoredTensor, read_header, read_tensor, staging_buffer
+from vesalius.models.shards import StoredRows, StoredTensor, read_header, read_tensor, staging_buffer
 from vesalius.models.weights import CheckpointTensors
 
 __all__ = ["Joined", "connector_tensors", "with_connectors"]
@@ -89,6 +89,12 @@ class Joined(Mapping[str, Tensor]):
         if name in self._more:
             return read_tensor(self._more[name], dtype, device, self._buffer)
         return self._stored.read(name, dtype, device)
+
+    def rows(self, name: str, dtype: torch.dtype, device: torch.device) -> StoredRows:
+        """The same for a matrix, some rows at a time."""
+        if name in self._more:
+            return StoredRows(self._more[name], dtype, device, self._buffer)
+        return self._stored.rows(name, dtype, device)
 
     def __getitem__(self, name: str) -> Tensor:
         if name in self._more:
