@@ -80,7 +80,9 @@ def test_a_patient_of_the_remaining_training_rows_is_not_in_the_test(tmp_path: P
         sides(shifted(of(TEST, train), shift_named("scanner=B")))
     made = shifted(of(TEST, [*TRAIN, row("g", "3", scanner="A")]), shift_named("scanner=B"), "drop")
     assert sides(made) == {"a": "iid", "b": "iid", "c": "ood", "train/e": "ood", "train/a": "ood"}
-    assert any("1 items of 1 patients that are in training rows are left out" in one for one in made.remarks(Path(), "test"))
+    assert any(
+        "1 items of 1 patients that are in training rows are left out" in one for one in made.remarks(Path(), "test")
+    )
     assert made.derived == {"shift": "scanner=B", "leaks": "drop"}
 
 

@@ -29,11 +29,12 @@ TaskKind = Literal[
     "count_box",
     "mask",
     "box3d",
+    "measure",
     "tree",
     "chat",
 ]
-"""How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "tree": one node of a question
-tree (Rad-ReStruct). "chat": judged against a rubric."""
+"""How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "measure": lengths in mm or angles
+in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric."""
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def _groups(items: Sequence[ItemScore]) -> tuple[dict[str, list[ItemScore]], lis
     return {name: rows for name, rows in kept.items() if len(rows) < len(items)}, many
 
 
-_LEADING = ("accuracy", "iou", "count_exact", "point_f1", "dice", "rouge_l", "micro_f1", "f1@0.5")
+_LEADING = ("accuracy", "iou", "count_exact", "point_f1", "dice", "rouge_l", "micro_f1", "f1@0.5", "within_10")
 
 
 def _primary(wanted: str, items: Sequence[ItemScore]) -> str:

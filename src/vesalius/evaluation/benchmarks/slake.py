@@ -196,6 +196,7 @@ BENCHMARKS = {
         primary="accuracy",
         read=_read,
         twin=_twin,
+        files="`test.json`, `validate.json`, `train.json`, `imgs/`",
         source="https://www.med-vqa.com/slake/",
         licence="the publisher's terms",
     )
