@@ -41,6 +41,11 @@ def sides(made: Benchmark, folder: Path = Path()) -> dict[str, str]:
     return {sample.id: sample.tags["shift"] for sample in made.read(folder, "test")}
 
 
+def remarks(made: Benchmark) -> Sequence[str]:
+    assert made.remarks is not None
+    return made.remarks(Path(), "test")
+
+
 TEST = [row("a", "1", scanner="A"), row("b", "1", scanner="A"), row("c", "2", scanner="B"), row("d", "3", scanner="A")]
 TRAIN = [row("e", "4", scanner="B"), row("f", "5", scanner="A"), row("a", "6", scanner="B")]
 
@@ -50,7 +55,7 @@ def test_a_value_that_is_the_same_for_a_patient_brings_its_training_rows_into_th
     assert sides(made) == {
         "a": "iid", "b": "iid", "c": "ood", "d": "iid", "train/e": "ood", "train/a": "ood", "validate/v": "ood",
     }  # fmt: skip
-    (first, *rest) = made.remarks(Path(), "test")
+    (first, *rest) = remarks(made)
     assert "3 i.i.d. and 4 OoD items" in first
     assert "the same for all items of a patient" in first
     assert any("rows of train, validate with the value are added" in one for one in rest)
@@ -71,7 +76,7 @@ def test_a_value_that_differs_within_a_patient_takes_test_rows_alone(where: str)
     told = sides(made)
     assert all(not key.startswith("train/") for key in told)
     assert told["c"] == "ood"
-    assert "can differ within a patient" in made.remarks(Path(), "test")[0]
+    assert "can differ within a patient" in remarks(made)[0]
 
 
 def test_a_patient_of_the_remaining_training_rows_is_not_in_the_test(tmp_path: Path):
@@ -80,9 +85,7 @@ def test_a_patient_of_the_remaining_training_rows_is_not_in_the_test(tmp_path: P
         sides(shifted(of(TEST, train), shift_named("scanner=B")))
     made = shifted(of(TEST, [*TRAIN, row("g", "3", scanner="A")]), shift_named("scanner=B"), "drop")
     assert sides(made) == {"a": "iid", "b": "iid", "c": "ood", "train/e": "ood", "train/a": "ood"}
-    assert any(
-        "1 items of 1 patients that are in training rows are left out" in one for one in made.remarks(Path(), "test")
-    )
+    assert any("1 items of 1 patients that are in training rows are left out" in one for one in remarks(made))
     assert made.derived == {"shift": "scanner=B", "leaks": "drop"}
 
 
@@ -115,7 +118,7 @@ def test_questions_that_ask_for_the_attribute_are_dropped():
     ]
     made = shifted(of(test, TRAIN), shift_named("Scanner=b"))
     assert set(sides(made)) == {"a", "b", "c", "d", "k", "train/e", "train/a"}
-    assert any("4 test questions that ask for Scanner are dropped" in one for one in made.remarks(Path(), "test"))
+    assert any("4 test questions that ask for Scanner are dropped" in one for one in remarks(made))
     assert not asks_for(shift_named("content_type=Size"), row("s", "1", content_type="Size"))
 
 
@@ -153,7 +156,17 @@ def test_a_shift_without_two_sides_is_refused(text: str, said: str):
 
 def test_missing_training_rows_are_told():
     made = shifted(of(TEST, (), None), shift_named("scanner=B"))
-    assert any("the split validate could not be read" in one for one in made.remarks(Path(), "test"))
+    assert any("the split validate could not be read" in one for one in remarks(made))
+
+
+def test_training_splits_hold_what_is_left_to_learn_from_and_baselines_know_no_more(tmp_path: Path):
+    train = [row("e", "4", "no", scanner="B"), row("f", "5", "yes", scanner="A"), row("g", "6", "no", scanner="B")]
+    made = shifted(of(TEST, train), shift_named("scanner=B"))
+    assert [sample.id for sample in made.read(Path(), "train")] == ["f"]
+    answers = dict.fromkeys(sides(made), "yes")
+    summary = score_run(stored_run(tmp_path / "run", made, answers), benchmark=made)
+    # Of all training rows the most frequent answer would be no.
+    assert summary.baselines["most frequent answer"].value == pytest.approx(4 / 6)
 
 
 def test_the_rr_of_a_shift_has_an_interval_over_patients(tmp_path: Path):

@@ -77,7 +77,8 @@ def shift_named(text: str) -> Shift:
 
 def shifted(benchmark: Benchmark, shift: Shift, leaks: str = "refuse") -> Benchmark:
     """The benchmark on shifted data: its test items with the tag `shift` "iid" or "ood", then the training rows that
-    are added, their ids led in by their split ("train/17").
+    are added, their ids led in by their split ("train/17"). Its training splits are what a model may learn from: the
+    rows without the value.
 
     `leaks`: "refuse" raises InputError while reading when patients of the remaining training rows are in the test;
     "drop" leaves those items of the test out. Reading raises OptionError when no item, or every item, has the value.
@@ -91,7 +92,13 @@ def shifted(benchmark: Benchmark, shift: Shift, leaks: str = "refuse") -> Benchm
             plans[folder, split] = _plan(benchmark, shift, leaks, folder, split)
         return plans[folder, split]
 
+    def trains(split: str) -> bool:
+        return split != benchmark.splits[0] and _is_training(split)
+
     def read(folder: Path, split: str) -> Iterator[Sample]:
+        if trains(split):
+            yield from (sample for sample in benchmark.read(folder, split) if not shift.holds(sample))
+            return
         plan = planned(folder, split)
         for sample in benchmark.read(folder, split):
             if sample.id not in plan.left_out:
@@ -102,7 +109,8 @@ def shifted(benchmark: Benchmark, shift: Shift, leaks: str = "refuse") -> Benchm
                     yield _marked(replace(sample, id=f"{other}/{sample.id}"), "ood")
 
     def remarks(folder: Path, split: str) -> list[str]:
-        return [*(benchmark.remarks(folder, split) if benchmark.remarks else ()), *planned(folder, split).remarks]
+        own = () if trains(split) else planned(folder, split).remarks
+        return [*(benchmark.remarks(folder, split) if benchmark.remarks else ()), *own]
 
     derived = {**benchmark.derived, "shift": str(shift)} | ({"leaks": "drop"} if leaks == "drop" else {})
     return replace(benchmark, read=read, remarks=remarks, derived=derived, variants={})
