@@ -97,7 +97,10 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=8)
     options.add_argument("--max-new-tokens", type=int, default=256)
     given = options.parse_args()
-    names = [benchmark(name).name for name in given.names]  # a wrong name is told before a model is loaded
+    try:
+        names = [benchmark(name).name for name in given.names]  # a wrong name is told before a model is loaded
+    except VesaliusError as problem:
+        raise SystemExit(str(problem)) from problem
     place = given.out / f"seed{given.seed}-limit{given.limit}"
     model, identity = vesalius.load(given.model), identify(given.model, given.model)
     sampling = Sampling(max_new_tokens=given.max_new_tokens)
