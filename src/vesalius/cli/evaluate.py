@@ -15,6 +15,7 @@ import typer
 from vesalius.errors import InputError, OptionError
 
 if TYPE_CHECKING:
+    from vesalius.evaluation.contract import Benchmark
     from vesalius.evaluation.predict import Progress
     from vesalius.evaluation.run_folder import RunFolder
 
@@ -38,6 +39,21 @@ def evaluate(
     image_ablation: Annotated[
         list[str] | None, typer.Option(help="Ask again with blank, shuffle or none for pictures; may be repeated.")
     ] = None,
+    corruption: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:SEVERITY]", help="Ask again with spoilt pictures: blur:high, noise, all; repeatable."
+        ),
+    ] = None,
+    shift: Annotated[
+        str | None, typer.Option(metavar="COLUMN=VALUE", help="Compare items with this value (OoD) with all others.")
+    ] = None,
+    leaks: Annotated[
+        str, typer.Option(help="Of --shift, patients in training rows and in the test: refuse, or drop their items.")
+    ] = "refuse",
+    variant: Annotated[
+        str | None, typer.Option(help="Another of the benchmark's prompts: reasoning, hulu-reasoning, …")
+    ] = None,
     option_shuffle: Annotated[int, typer.Option(help="Ask again with this many other orders of the options.")] = 0,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="The family's own options.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda:0 or auto.")] = "auto",
@@ -51,15 +67,15 @@ def evaluate(
     score: Annotated[bool, typer.Option("--score/--no-score", help="Score the answers at the end.")] = True,
 ) -> None:
     """Ask a model the questions of benchmarks. Stopped at any moment, the same command goes on."""
-    from vesalius.evaluation.benchmarks import benchmark
     from vesalius.evaluation.fingerprint import Sampling
     from vesalius.evaluation.passes import passes_of
     from vesalius.evaluation.predict import predict
     from vesalius.evaluation.survey import read_split, survey
 
-    passes = passes_of(image_ablation or (), option_shuffle, repeats, seed)
+    passes = passes_of(image_ablation or (), option_shuffle, repeats, seed, corruption or ())
     sampling = Sampling(max_new_tokens, temperature, _options(option or ()))
-    asked = [(benchmark(name), _folder(data, name, len(benchmarks))) for name in dict.fromkeys(benchmarks)]
+    names = list(dict.fromkeys(benchmarks))
+    asked = [(_benchmark(name, variant, shift, leaks), _folder(data, name, len(names))) for name in names]
     # Wrong files are told before a model is loaded.
     surveys = [survey(read_split(one, folder, split, limit), folder, one.name) for one, folder in asked]
     if endpoint is not None:
@@ -74,12 +90,20 @@ def evaluate(
                     sampling=sampling, batch=batch, retry_errors=retry_errors, progress=progress, found=found,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            print(f"{one.name}: stopped; the answers so far are in {out / one.name}.", file=sys.stderr)
+            print(f"{one.name}: stopped; the answers so far are in {out / one.run_name}.", file=sys.stderr)
             print("Run the same command again: it goes on where it stopped.", file=sys.stderr)
             raise
         _tell(run)
         if score:
             _score(run)
+
+
+def _benchmark(name: str, variant: str | None, shift: str | None, leaks: str) -> Benchmark:
+    from vesalius.evaluation.benchmarks import benchmark
+    from vesalius.evaluation.shift import shift_named, shifted
+
+    chosen = benchmark(name).variant(variant)
+    return shifted(chosen, shift_named(shift), leaks) if shift is not None else chosen
 
 
 def _folder(data: Path, name: str, count: int) -> Path:

@@ -49,7 +49,7 @@ def over_orders(passes: Sequence[Pass], others: Others, main: Mapping[str, ItemS
 
 def over_repeats(passes: Sequence[Pass], others: Others, main: Sequence[ItemScore], metric: str) -> dict[str, Any]:
     """Mean and standard deviation (ddof 1) over the seeds of repeated passes, the main one included."""
-    names = [p.name for p in passes if p.name in others and p.ablation is None and not p.permutation]
+    names = [p.name for p in passes if p.name in others and p.plain]
     if not names:
         return {}
     values = [figure_of(metric, rows, 1).value or 0.0 for rows in (main, *(others[name] for name in names))]

@@ -14,7 +14,7 @@ from vesalius.errors import VesaliusError
 from vesalius.evaluation.contract import Benchmark, Sample
 from vesalius.evaluation.metrics.normal_text import normalise
 from vesalius.evaluation.prediction import Prediction
-from vesalius.evaluation.scoring import answers, places, reports, trees
+from vesalius.evaluation.scoring import answers, measures, places, reports, trees
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.summary import Figure, figure_of
 
@@ -49,6 +49,7 @@ def baseline_figures(
         "whole image": ("iou", _constant_box(0.0, 1.0)),
         "centre half": ("iou", _constant_box(0.25, 0.75)),
         "median count": ("count_exact", _median_count(known)),
+        "median measurement": ("within_10", _median_measure(known)),
     }
     found: dict[str, Figure] = {}
     ordered = sorted(zip(samples, items, strict=True), key=lambda pair: pair[0].id)
@@ -161,5 +162,23 @@ def _median_count(known: Sequence[Sample]) -> Guess:
         if median is None or not sample.kind.startswith("count"):
             return None
         return places.score_places(sample, places.Places([], median, "ok"), places.truth_of(sample))[0]
+
+    return guess
+
+
+def _median_measure(known: Sequence[Sample]) -> Guess:
+    """Of each number, by what is measured."""
+    held: dict[str, list[list[float]]] = {}
+    for sample in known:
+        if sample.kind == "measure":
+            held.setdefault(str(sample.extra.get("label", "")), []).append(measures.true_measure(sample))
+
+    def guess(sample: Sample) -> Mapping[str, float] | None:
+        if sample.kind != "measure":
+            return None
+        rows = held.get(str(sample.extra.get("label", "")), [])
+        like = [row for row in rows if len(row) == len(measures.true_measure(sample))]
+        medians = [statistics.median(values) for values in zip(*like, strict=True)] if like else None
+        return measures.score_measure(sample, medians)[0]
 
     return guess

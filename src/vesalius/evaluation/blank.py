@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.errors import InputError
 from vesalius.evaluation.contract import Medium
-from vesalius.study.items import Clip, Picture, Slide, Volume
+from vesalius.evaluation.shown_items import hashed_png, shown_item
+from vesalius.study.items import Clip, Volume
 
 __all__ = ["blank"]
 
@@ -26,38 +25,13 @@ def blank(medium: Medium, sha256: str) -> tuple[Any, str]:
 
     `sha256`: of the real medium. Raises InputError for media that cannot be read.
     """
-    from vesalius.inference.media import read_raw
-    from vesalius.study.read import read
-
-    study = read_raw(medium.source) if medium.kind == "volume" else read(medium.source)
-    wanted = {"image": (Picture, Slide), "volume": (Volume,), "video": (Clip,)}[medium.kind]
-    item = next((one for one in study.items if isinstance(one, wanted)), None)
+    shown = shown_item(medium)
     derived = hashlib.sha256(f"blank {sha256}".encode()).hexdigest()
-    match item:
-        case Picture():
-            return _hashed(_grey_png(item.view()))
-        case Slide():
-            return _hashed(_grey_png(item.thumbnail(1024)))
-        case Volume():
-            return _blank_volume(item), derived
-        case Clip():
-            return _blank_clip(item), derived
-        case _:
-            raise InputError(f"the {medium.kind} part holds no {medium.kind}.")
-
-
-def _hashed(content: bytes) -> tuple[bytes, str]:
-    return content, hashlib.sha256(content).hexdigest()
-
-
-def _grey_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of the same size and channels, all of the mean grey."""
-    from PIL import Image
-
-    grey = np.full_like(pixels, round(float(pixels.mean())))
-    file = io.BytesIO()
-    Image.fromarray(grey).save(file, format="PNG")
-    return file.getvalue()
+    if isinstance(shown, Volume):
+        return _blank_volume(shown), derived
+    if isinstance(shown, Clip):
+        return _blank_clip(shown), derived
+    return hashed_png(np.full_like(shown, round(float(shown.mean()))))
 
 
 @dataclass(frozen=True)

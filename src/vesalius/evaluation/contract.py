@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +29,12 @@ TaskKind = Literal[
     "count_box",
     "mask",
     "box3d",
+    "measure",
     "tree",
     "chat",
 ]
-"""How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "tree": one node of a question
-tree (Rad-ReStruct). "chat": judged against a rubric."""
+"""How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "measure": lengths in mm or angles
+in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ class Benchmark:
     `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" | "documents".
     `primary`: name of the metric the table leads with.  `dialect`, `coord`: how located answers are read unless the
     model names its own.  `source`: where users get the files; `licence`: their terms.  `files`: what is expected in the
-    folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.
+    folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.  `derived`: how this
+    one was made from the one of its name ("variant", "shift"); it stands in the manifest and in the run's folder.
+    `remarks(folder, split)`: what a reader of its figures must know about these very files.
     """
 
     name: str
@@ -135,6 +138,15 @@ class Benchmark:
     licence: str = ""
     files: str = ""
     variants: Mapping[str, Benchmark] = field(default_factory=dict[str, "Benchmark"], repr=False)
+    derived: Mapping[str, str] = field(default_factory=dict[str, str])
+    remarks: Callable[[Path, str], Sequence[str]] | None = field(default=None, repr=False)
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run's folder: "slake", "vqa-rad+reasoning", "slake+modality=X-Ray"."""
+        signs = {"<": "below", ">": "above", "!": "not", "/": "-", "\\": "-", ":": "-", " ": "_"}
+        more = ("".join(signs.get(sign, sign) for sign in text) for text in self.derived.values())
+        return "+".join([self.name, *more])
 
     def variant(self, template: str | None) -> Benchmark:
         """This benchmark asked by another of its prompts ("reasoning"). None and "direct" are the benchmark itself.
@@ -144,4 +156,4 @@ class Benchmark:
         if template not in self.variants:
             known = ", ".join(["direct", *self.variants])
             raise OptionError(f"{self.name} has no prompt template {template!r}.", fix=f"Known: {known}.")
-        return self.variants[template]
+        return replace(self.variants[template], derived={**self.derived, "variant": str(template)})

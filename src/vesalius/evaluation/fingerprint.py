@@ -51,6 +51,7 @@ def manifest_of(
         "vesalius_run": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "benchmark": benchmark.name,
+        **({"derived": dict(benchmark.derived)} if benchmark.derived else {}),
         "split": split,
         "limit": limit,
         "items": len(found.ids),
@@ -72,7 +73,8 @@ def manifest_of(
 
 
 def _told(one: Pass, count: int) -> dict[str, Any]:
-    known = {"ablation": one.ablation, "permutation": one.permutation or None}
+    corruption = None if one.corruption is None else str(one.corruption)
+    known = {"ablation": one.ablation, "permutation": one.permutation or None, "corruption": corruption}
     return {"file": one.file, "items": count, "seed": one.seed} | {k: v for k, v in known.items() if v is not None}
 
 

@@ -1,4 +1,5 @@
-"""The passes of a run: the questions as they are, and the same ones with something taken away or put in another order.
+"""The passes of a run: the questions as they are, and the same ones with something taken away, spoilt or put in another
+order.
 
 Each pass has its own file, so that what a model says without its pictures stands beside what it says with them.
 """
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vesalius.errors import OptionError
+from vesalius.evaluation.corruptions import Corruption, corruptions_named
+from vesalius.evaluation.packages import package
 
 __all__ = ["MAIN", "Ablation", "Pass", "passes_of"]
 
@@ -21,16 +24,29 @@ _MOST = 20
 
 @dataclass(frozen=True)
 class Pass:
-    """One way through a benchmark. `name`: "main", "blank", "shuffle", "none", "options1" …, "repeat2" ….
+    """One way through a benchmark. `name`: "main", "blank", "shuffle", "none", "blur-high" …, "options1" …,
+    "repeat2" …, "blur-high.repeat2" ….
 
     `permutation`: 1 … k where the options of multiple-choice items are put in another order, else 0.
-    `seed`: of sampling, of the derangement of pictures and of the order of options.
+    `corruption`: how the media are spoilt, None where they are not.
+    `seed`: of sampling, of the derangement of pictures, of corruptions and of the order of options.
     """
 
     name: str
     seed: int = 0
     ablation: Ablation | None = None
     permutation: int = 0
+    corruption: Corruption | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the questions are asked as they stand: the main pass and its repeats."""
+        return self.ablation is None and self.corruption is None and not self.permutation
+
+    @property
+    def needs_media(self) -> bool:
+        """Whether only items with pictures, volumes or clips are asked."""
+        return self.ablation is not None or self.corruption is not None
 
     @property
     def file(self) -> str:
@@ -42,11 +58,17 @@ MAIN = "main"
 
 
 def passes_of(
-    ablations: Sequence[str] = (), option_shuffle: int = 0, repeats: int = 1, seed: int = 0
+    ablations: Sequence[str] = (),
+    option_shuffle: int = 0,
+    repeats: int = 1,
+    seed: int = 0,
+    corruptions: Sequence[str] = (),
 ) -> tuple[Pass, ...]:
-    """The main pass, then those asked for. `repeats` > 1 asks everything again with the next seeds.
+    """The main pass, then those asked for. `repeats` > 1 asks the plain and the corrupted questions again with the next
+    seeds. `corruptions`: "blur:high", "blur" (all severities) or "all".
 
-    Raises OptionError for an unknown ablation or a number out of range.
+    Raises OptionError for an unknown ablation or corruption or a number out of range, UnsupportedError where pictures
+    cannot be blurred because a package is missing.
     """
     for name, value, least in (("option-shuffle", option_shuffle, 0), ("repeats", repeats, 1)):
         if not least <= value <= _MOST:
@@ -58,6 +80,12 @@ def passes_of(
             raise OptionError(f"image-ablation {one!r} is not one of {', '.join(get_args(Ablation))}.")
     wanted = [Pass(MAIN, seed)]
     wanted += [Pass(one, seed, ablation=one) for one in get_args(Ablation) if one in ablations]
+    spoilt = corruptions_named(corruptions)
+    if any(one.name in ("blur", "mixed") for one in spoilt):
+        package("scipy.ndimage", "blurred pictures")  # told now, not in every row
+    wanted += [Pass(one.file_name, seed, corruption=one) for one in spoilt]
     wanted += [Pass(f"options{k}", seed, permutation=k) for k in range(1, option_shuffle + 1)]
-    wanted += [Pass(f"repeat{k}", seed + k - 1) for k in range(2, repeats + 1)]
+    for k in range(2, repeats + 1):
+        wanted.append(Pass(f"repeat{k}", seed + k - 1))
+        wanted += [Pass(f"{one.file_name}.repeat{k}", seed + k - 1, corruption=one) for one in spoilt]
     return tuple(wanted)

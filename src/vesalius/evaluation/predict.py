@@ -51,7 +51,7 @@ def predict(
     progress: Progress | None = None,
     found: Survey | None = None,
 ) -> RunFolder:
-    """Ask all items and store the answers in `out`/<benchmark>; a run that is there already goes on.
+    """Ask all items and store the answers in `out`/<`Benchmark.run_name`>; a run that is there already goes on.
 
     `folder`: the benchmark's published files. `model`: a Model, an Endpoint, or `shards.Shards`. `identity`: what the
     model is, for the fingerprint (without it only its name). `limit`: the first so many items. `passes`: see
@@ -73,7 +73,7 @@ def predict(
     name = getattr(model, "name", "")
     identity = identity or Identity(name, name)
     asker = model if isinstance(model, Asker) else OneModel(model, identity.adapter)
-    run = RunFolder(Path(out) / chosen.name, chosen)
+    run = RunFolder(Path(out) / chosen.run_name, chosen)
     now = manifest_of(chosen, data, split_of(chosen, split), limit, found, identity, sampling, passes)
     with run.locked(), ExitStack() as closing:
         if (run.path / "manifest.json").exists():
@@ -121,7 +121,9 @@ class _Job:
             except InputError as exc:
                 raise InputError(f"row {row}: {exc.problem}", fix="Run without --option-shuffle.") from exc
         media = self.exchange.media_for(sample) if self.exchange else sample.media
-        return Question(row, sample.id, prompt, media, self.one.seed, self.one.ablation, order, sample.earlier)
+        return Question(
+            row, sample.id, prompt, media, self.one.seed, self.one.ablation, order, sample.earlier, self.one.corruption
+        )
 
 
 def _run_pass(

@@ -10,6 +10,8 @@ from typing import Any
 
 from vesalius.evaluation.blank import blank
 from vesalius.evaluation.contract import Medium, conversation_of
+from vesalius.evaluation.corrupted import corrupted
+from vesalius.evaluation.corruptions import Corruption
 from vesalius.evaluation.passes import Ablation
 
 __all__ = ["Question"]
@@ -28,6 +30,7 @@ class Question:
     ablation: Ablation | None = None
     option_order: str | None = None
     earlier: tuple[Mapping[str, str], ...] = ()
+    corruption: Corruption | None = None
 
     @property
     def prompt_sha256(self) -> str:
@@ -42,6 +45,8 @@ class Question:
             sha256 = medium.sha256()
             if self.ablation == "blank":
                 source, sha256 = blank(medium, sha256)
+            elif self.corruption is not None:
+                source, sha256 = corrupted(medium, sha256, self.corruption, self.seed)
             hashes.append(sha256)
             seen.append(replace(medium, source=source))
         return conversation_of(self.prompt, seen, self.earlier), tuple(hashes)

@@ -4,6 +4,7 @@ OUT/slake/manifest.json                what the numbers depend on (see `fingerpr
 OUT/slake/predictions.jsonl            one `Prediction` a line
 OUT/slake/predictions.blank.jsonl      … of another pass (see `passes`)
 OUT/slake/.lock                        held while somebody writes
+OUT/vqa-rad+reasoning/…                a benchmark by another of its prompts, or on shifted data
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, cast
 
 from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.contract import Benchmark, Sample
+from vesalius.evaluation.corruptions import corruption_named
 from vesalius.evaluation.passes import MAIN, Pass
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.prediction_file import read_predictions
@@ -50,16 +52,27 @@ class RunFolder:
 
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark that was run."""
+        """The benchmark that was run, by the prompt and on the shift it was run with."""
         from vesalius.evaluation.benchmarks import benchmark
+        from vesalius.evaluation.shift import rederived
 
-        return self._benchmark or benchmark(str(self.manifest["benchmark"]))
+        if self._benchmark is not None:
+            return self._benchmark
+        told = self.manifest
+        return rederived(benchmark(str(told["benchmark"])), told.get("derived", {}))
 
     def passes(self) -> list[Pass]:
         """The passes of this run, the main one first."""
         told: Mapping[str, Mapping[str, Any]] = self.manifest["passes"]
         return [
-            Pass(name, one.get("seed", 0), one.get("ablation"), one.get("permutation", 0)) for name, one in told.items()
+            Pass(
+                name,
+                one.get("seed", 0),
+                one.get("ablation"),
+                one.get("permutation", 0),
+                corruption_named(one["corruption"]) if "corruption" in one else None,
+            )
+            for name, one in told.items()
         ]
 
     def predictions(self, name: str = MAIN) -> Iterator[Prediction]:

@@ -22,6 +22,7 @@ from vesalius.evaluation.frame_warning import frame_warnings
 from vesalius.evaluation.passes import MAIN
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.profiles import profile_named
+from vesalius.evaluation.robustness import corruption_rows, shift_rows
 from vesalius.evaluation.run_folder import RunFolder
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import score_items
@@ -89,6 +90,11 @@ def score_run(
     if nodes := [(sample, by_id[sample.id].answer) for sample in scored if sample.kind == "tree"]:
         extra["f1_macro"] = macro_f1([sample for sample, _ in nodes], [answer for _, answer in nodes])
     extra |= over_orders(run.passes(), others, by_id, primary) | over_repeats(run.passes(), others, items, primary)
+    runs = {MAIN: items, **others}
+    robustness = corruption_rows(run.passes(), runs, primary, resamples, seed)
+    if "shift" in chosen.derived:
+        robustness += shift_rows(chosen.derived["shift"], run.passes(), runs, primary, resamples, seed)
+    notes += chosen.remarks(folder, manifest["split"]) if chosen.remarks else []
     unjudged = sum(item.status == "not judged" for item in items)
     notes += [f"{unjudged} of {len(items)} items need a judge and are not judged."] if unjudged else []
     missing = len(asked) - len(pairs)
@@ -111,6 +117,7 @@ def score_run(
         dataset_sha256=manifest["dataset_sha256"],
         resamples=resamples,
         seed=seed,
+        robustness=robustness,
     )
     _write(run.path, items, summary)
     return summary
@@ -186,7 +193,7 @@ def _groups(items: Sequence[ItemScore]) -> tuple[dict[str, list[ItemScore]], lis
     return {name: rows for name, rows in kept.items() if len(rows) < len(items)}, many
 
 
-_LEADING = ("accuracy", "iou", "count_exact", "point_f1", "dice", "rouge_l", "micro_f1", "f1@0.5")
+_LEADING = ("accuracy", "iou", "count_exact", "point_f1", "dice", "rouge_l", "micro_f1", "f1@0.5", "within_10")
 
 
 def _primary(wanted: str, items: Sequence[ItemScore]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from vesalius.evaluation.scoring.item import FAILURES, ItemScore, outcome_of
-from vesalius.evaluation.statistics import bootstrap_mean, bootstrap_ratio, cluster_items
+from vesalius.evaluation.statistics import SeedSummary, bootstrap_mean, bootstrap_ratio, cluster_items
 
-__all__ = ["Ablated", "Figure", "Summary", "Table", "figure_of", "table_of"]
+__all__ = ["Ablated", "Figure", "Robustness", "Summary", "Table", "figure_of", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,28 @@ class Ablated:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """A corruption, or a shift of the data. `familiar`: the score on clean or i.i.d. items; `shifted`: on corrupted
+    ones (the same items) or those of the held-out value (other items).
+
+    `rr`: relative robustness 1 - (familiar - shifted) / familiar with its clustered 95 % interval, None where the
+    familiar score is 0. `seeds`: mean, sd (ddof 1) and number of the RRs over repeats, None without any.
+    """
+
+    name: str
+    familiar: Figure
+    shifted: Figure
+    rr: float | None
+    low: float | None
+    high: float | None
+    seeds: SeedSummary | None = None
+
+
+@dataclass(frozen=True)
 class Summary:
     """A scored run. `overall` and `tables` (by kind, form, language and tag); `baselines`: name → figure;
-    `passes`: ablations; `extra`: consistency over option orders, mean and sd over seeds, corpus-level figures.
+    `passes`: ablations; `robustness`: corruptions and shifts; `extra`: consistency over option orders, mean and sd over
+    seeds, corpus-level figures.
     `partial`: items asked without a prediction that were left out (only with partial scoring)."""
 
     benchmark: str
@@ -75,6 +94,7 @@ class Summary:
     dataset_sha256: str
     resamples: int
     seed: int
+    robustness: tuple[Robustness, ...] = ()
 
     @property
     def n(self) -> int:

@@ -43,6 +43,11 @@ def figure_rows(summary: Summary, metrics: Sequence[str] = ()) -> list[tuple[str
     for one in summary.passes:
         kept = "" if one.kept is None else f" (keeps {100 * one.kept:.1f} %)"
         rows.append((f"images: {one.name}{kept}", *_figure(one.figure), "", "", "", ""))
+    for one in summary.robustness:
+        rows.append((one.name, *_figure(one.shifted), "", "", "", ""))
+        interval = "–" if one.low is None else f"{number(one.low)} to {number(one.high)}"
+        count = f"{one.shifted.clusters} {one.shifted.unit}"
+        rows.append((one.name, "RR", number(one.rr), interval, str(one.shifted.n), count, "", "", "", ""))
     return rows
 
 
@@ -66,6 +71,7 @@ def remarks(summary: Summary) -> list[str]:
             else number(told)
         )
         lines.append(f"{name}: {shown}")
+    lines += [f"RR of {one.name}: {one.seeds}" for one in summary.robustness if one.seeds is not None]
     return [*lines, *summary.notes]
 
 

@@ -30,14 +30,14 @@ class Survey:
 
     def count(self, one: Pass) -> int:
         """How many items a pass asks."""
-        return len(self.choices if one.permutation else self.seeing if one.ablation else self.ids)
+        return len(self.choices if one.permutation else self.seeing if one.needs_media else self.ids)
 
 
 def asked_by(one: Pass, sample: Sample) -> bool:
-    """Ablations ask items with media, permutations those with options, other passes all."""
+    """Ablations and corruptions ask items with media, permutations those with options, other passes all."""
     if one.permutation:
         return sample.kind == "mcq" and bool(sample.options)
-    return bool(sample.media) if one.ablation else True
+    return bool(sample.media) if one.needs_media else True
 
 
 def read_split(benchmark: Benchmark, folder: Path, split: str | None, limit: int | None) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from vesalius.errors import OptionError
 from vesalius.evaluation.contract import Benchmark, Sample
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.profiles import Profile
-from vesalius.evaluation.scoring import answers, historic, masks, places, reports, trees
+from vesalius.evaluation.scoring import answers, historic, masks, measures, places, reports, trees
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 
 __all__ = ["groups_of", "score_items"]
@@ -55,6 +55,11 @@ def _one(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
         return _item(pair, said.answer, said.status, said.rule, answers.score_answer(sample, said.answer))
     if sample.kind in places.KINDS:
         return _placed(pair, benchmark, profile)
+    if sample.kind == "measure":
+        numbers, status, rule = measures.measured(
+            sample, prediction, "strict" if profile.codec == "strict" else "tolerant"
+        )
+        return _item(pair, numbers, status, rule, *measures.score_measure(sample, numbers))
     if sample.kind == "mask":
         status, rule, scores = masks.score_mask(sample, prediction)
         return _item(pair, None, status, rule, scores)

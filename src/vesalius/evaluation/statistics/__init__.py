@@ -6,6 +6,7 @@ from vesalius.evaluation.statistics.bootstrap import (
     bootstrap_macro,
     bootstrap_mean,
     bootstrap_ratio,
+    bootstrap_relative,
 )
 from vesalius.evaluation.statistics.clusters import Clusters, cluster_items, clustered_standard_error
 from vesalius.evaluation.statistics.compare import Holm, McNemar, holm, mcnemar, randomisation_p
@@ -21,6 +22,7 @@ __all__ = [
     "bootstrap_macro",
     "bootstrap_mean",
     "bootstrap_ratio",
+    "bootstrap_relative",
     "cluster_items",
     "clustered_standard_error",
     "holm",

@@ -16,7 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.statistics.clusters import Clusters, cluster_items, scores_array
 
-__all__ = ["Interval", "bootstrap_difference", "bootstrap_macro", "bootstrap_mean", "bootstrap_ratio"]
+__all__ = [
+    "Interval",
+    "bootstrap_difference",
+    "bootstrap_macro",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "bootstrap_relative",
+]
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -119,6 +126,37 @@ def bootstrap_difference(
     if a.shape != b.shape:
         raise InputError(f"{len(a)} and {len(b)} scores are not of the same items.")
     return bootstrap_mean(a - b, clusters, resamples=resamples, seed=seed, level=level)
+
+
+def bootstrap_relative(
+    familiar: tuple[ArrayLike, ArrayLike],
+    shifted: tuple[ArrayLike, ArrayLike],
+    clusters: Clusters | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval | None:
+    """Interval of relative robustness: the score on shifted data over that on familiar data, 1 = nothing lost.
+
+    Each side is (numerators [n], denominators [n]) over the same n rows, a mean being score and 1; a row that one side
+    lacks is 0 and 0 there. Clusters are drawn once for both sides, so that paired items stay paired. A resample whose
+    familiar score is 0 is left out. None when the familiar score is 0 or a side has no row. Raises InputError for
+    lists of different lengths or values that are not finite.
+    """
+    columns = [scores_array(one) for one in (*familiar, *shifted)]
+    if len({len(one) for one in columns}) > 1 or any((columns[k] < 0).any() for k in (1, 3)):
+        raise InputError("numerators and denominators (0 or more) of the two sides do not fit each other.")
+    top, bottom, other_top, other_bottom = (float(one.sum()) for one in columns)
+    if top == 0 or bottom == 0 or other_bottom == 0:
+        return None
+    found = _fitting(clusters, len(columns[0]))
+    sums = _resampled(np.stack([found.sums(one) for one in columns], axis=1), resamples, seed)
+    sound = sums[(sums[:, 0] != 0) & (sums[:, 1] > 0) & (sums[:, 3] > 0)]
+    value = (other_top / other_bottom) / (top / bottom)
+    if not len(sound):
+        return None
+    return _interval(value, (sound[:, 2] / sound[:, 3]) / (sound[:, 0] / sound[:, 1]), len(columns[0]), found, level)
 
 
 def bootstrap_macro(

@@ -1,0 +1,86 @@
+"""Measurements in mm or degrees: the numbers an answer gives, and how far they lie from the truth.
+
+The truth of a sample is a list of numbers; an answer holds as many, in that order. `extra["unit"]` is "mm" or
+"degrees"; a length said in cm is taken as such.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from vesalius.errors import InputError
+from vesalius.evaluation.contract import Sample
+from vesalius.evaluation.prediction import Prediction
+from vesalius.findings.dialects.statements import answer_part, is_refusal, without_thoughts
+
+__all__ = ["measured", "score_measure", "true_measure"]
+
+WITHIN = 0.1
+"""Share of the truth by which a right measurement may be off, on average over its numbers."""
+
+_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?!\d)\s*(?P<unit>cm\b|centimet(?:er|re)s?\b)?", re.IGNORECASE
+)
+
+
+def true_measure(sample: Sample) -> list[float]:
+    """The true numbers. InputError where the sample has none."""
+    gold: Any = sample.gold
+    try:
+        values = [float(value) for value in (gold if isinstance(gold, list | tuple) else [gold])]
+    except (TypeError, ValueError) as exc:
+        raise InputError(f"item {sample.id!r}: the truth is no measurement.") from exc
+    if not values:
+        raise InputError(f"item {sample.id!r}: the truth is no measurement.")
+    return values
+
+
+def measured(
+    sample: Sample, prediction: Prediction, mode: Literal["strict", "tolerant"] = "strict"
+) -> tuple[list[float] | None, str, str]:
+    """(numbers, status, rule). Strict: the answer holds exactly as many numbers as asked; tolerant: its last ones, as
+    MedVision's own rule has it. Thoughts are never searched."""
+    wanted = len(true_measure(sample))
+    if prediction.finish_reason == "error":
+        return None, "error", "the model failed"
+    text, thinking = without_thoughts(prediction.raw)
+    text = unicodedata.normalize("NFKC", answer_part(text)).replace("٫", ".").replace("−", "-")
+    boxed = [one for one in _BOXED.findall(text) if one.strip()]
+    text = boxed[-1] if boxed else text
+    lengths = sample.extra.get("unit") != "degrees"
+    found = [_value(match, lengths) for match in _NUMBER.finditer(text)]
+    if len(found) == wanted:
+        return found, "ok", "the numbers of the answer"
+    if len(found) > wanted:
+        return (found[-wanted:], "ok", "last numbers") if mode == "tolerant" else (None, "ambiguous", "more numbers")
+    if thinking or prediction.finish_reason == "length":
+        return None, "truncated", ""
+    if not text.strip():
+        return None, "empty", ""
+    return None, "refused" if is_refusal(text) else "unparsed", ""
+
+
+def _value(match: re.Match[str], lengths: bool) -> float:
+    text = match[0][: match.start("unit") - match.start()] if match["unit"] else match[0]
+    return float(text) * (10.0 if match["unit"] and lengths else 1.0)
+
+
+def score_measure(
+    sample: Sample, numbers: Sequence[float] | None
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """(scores, ratios): `within_10` (right to 10 % of the truth on average) and `measure_missing` of all items; mean
+    absolute error `mae_mm` or `mae_degrees` and mean relative error `mre` of those that gave a number."""
+    true = true_measure(sample)
+    if numbers is None:
+        return {"within_10": 0.0, "measure_missing": 1.0}, {}
+    away = [abs(said - right) for said, right in zip(numbers, true, strict=True)]
+    relative = sum(gap / abs(right) if right else float(gap > 0) for gap, right in zip(away, true, strict=True)) / len(
+        true
+    )
+    unit = str(sample.extra.get("unit", "mm"))
+    ratios = {f"mae_{unit}": (sum(away) / len(away), 1.0), "mre": (relative, 1.0)}
+    return {"within_10": float(relative <= WITHIN + 1e-9), "measure_missing": 0.0}, ratios
