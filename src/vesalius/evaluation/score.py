@@ -25,6 +25,7 @@ from vesalius.evaluation.profiles import profile_named
 from vesalius.evaluation.run_folder import RunFolder
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import score_items
+from vesalius.evaluation.scoring.published_figures import published_figures
 from vesalius.evaluation.scoring.trees import macro_f1
 from vesalius.evaluation.summary import Summary, table_of
 from vesalius.evaluation.survey import asked_by, read_split, survey
@@ -59,7 +60,7 @@ def score_run(
     manifest = run.manifest
     chosen = run.benchmark
     rules = profile_named(profile, chosen.name)
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
     samples = _samples(chosen, folder, manifest, run.path)
     asked = {sample.id: sample for sample in samples}
     rows = _rows(run, MAIN, asked, manifest, partial)
@@ -88,6 +89,7 @@ def score_run(
         others[one.name] = score_items([(asked[key], more[key]) for key in asked if key in more], chosen, rules)
     if nodes := [(sample, by_id[sample.id].answer) for sample in scored if sample.kind == "tree"]:
         extra["f1_macro"] = macro_f1([sample for sample, _ in nodes], [answer for _, answer in nodes])
+    extra |= published_figures(rules, chosen, pairs, items, folder)
     extra |= over_orders(run.passes(), others, by_id, primary) | over_repeats(run.passes(), others, items, primary)
     unjudged = sum(item.status == "not judged" for item in items)
     notes += [f"{unjudged} of {len(items)} items need a judge and are not judged."] if unjudged else []
@@ -122,7 +124,7 @@ def scored_items(
     """(benchmark, model, id → score) of a run's main pass; nothing is written. Raises as `score_run`."""
     run = RunFolder(path)
     manifest, chosen = run.manifest, run.benchmark
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
     asked = {sample.id: sample for sample in _samples(chosen, folder, manifest, run.path)}
     rows = _rows(run, MAIN, asked, manifest, False)
     items = score_items([(asked[key], rows[key]) for key in asked], chosen, profile_named(profile, chosen.name))

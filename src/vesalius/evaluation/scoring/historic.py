@@ -15,6 +15,7 @@ from vesalius.evaluation.published.m3d import closed_right
 from vesalius.evaluation.scoring.answers import WORDS, published_letter, shown_options, texts_of, true_letter
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 from vesalius.evaluation.scoring.places import truth_of
+from vesalius.evaluation.scoring.published_figures import PDC_TASKS
 from vesalius.findings.box_overlap import iou_pairs
 
 __all__ = ["rescored"]
@@ -24,14 +25,16 @@ Rule = Callable[[ItemScore, Pair, Benchmark], ItemScore]
 
 def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark, profile: Profile) -> list[ItemScore]:
     """The items under a profile's own rules. OptionError when it has none for any of the run's task kinds."""
-    rule = _RULES.get(profile.name)
-    if rule is None:
+    kinds = _KINDS.get(profile.name)
+    if kinds is None:
         return items
-    kinds = _KINDS[profile.name]
     if not any(item.kind in kinds for item in items):
         raise OptionError(
             f"profile {profile.name} has no rule for {', '.join(sorted({item.kind for item in items}))} items."
         )
+    rule = _RULES.get(profile.name)
+    if rule is None:
+        return items
     return [rule(item, pair, benchmark) for item, pair in zip(items, pairs, strict=True)]
 
 
@@ -100,18 +103,9 @@ def _medsg(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     return replace(item, answer=answer, rule="medsg", scores={"iou": iou, **shares}, ratios={})
 
 
-_TASKS: dict[str, point_detect_count.Task] = {
-    "point": "pointing",
-    "box": "bounding",
-    "count": "counting",
-    "count_point": "cnt_and_point",
-    "count_box": "count_and_box",
-}
-
-
 def _pdc(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     sample, prediction = pair
-    task = _TASKS.get(sample.kind)
+    task = PDC_TASKS.get(sample.kind)
     if task is None:
         return item
     truth = truth_of(sample)
@@ -156,6 +150,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "lmms-eval": ("mcq", "yesno", "closed", "open", "report"),
     "medunieval": ("mcq", "yesno", "closed", "open", "report", "box"),
     "medsg": ("box",),
-    "pdc": tuple(_TASKS),
+    "pdc": tuple(PDC_TASKS),
     "m3d": ("mcq", "open", "report", "box3d", "mask"),
+    "rad-restruct": ("tree",),
 }

@@ -28,6 +28,9 @@ RADIUS_PX = 10.0
 UNREAD = ("malformed", "empty", "refused", "truncated", "error")
 """Statuses of an answer that said nothing: it is not right about a picture where nothing is to be found."""
 Rows = list[list[float]]
+_PIXELS = ("qwen-json", "parens")
+_ENDLESS = (1 << 31, 1 << 31)
+"""Size of a picture of which nothing is known: pixels are then taken as they stand, nothing is clipped."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def grounded(
     if prediction.finish_reason == "error":
         return Places([], None, "error")
     kind = {"point": "point", "count_point": "point", "box3d": "box3d"}.get(sample.kind, "box")
-    size: Sequence[float] = sample.extra.get("shape", (1, 1, 1)) if kind == "box3d" else sample.size or (1, 1)
+    unknown = _ENDLESS if dialect in _PIXELS and coord is None else (1, 1)
+    size: Sequence[float] = sample.extra.get("shape", (1, 1, 1)) if kind == "box3d" else sample.size or unknown
     named = dialect or ("m3d" if kind == "box3d" else "auto")
     expect = "count" if sample.kind == "count" else "point" if kind == "point" else "box" if kind == "box" else "any"
     # A benchmark that names no grammar for a bare count asks for a number in plain words.
