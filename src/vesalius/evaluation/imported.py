@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -22,7 +22,7 @@ from vesalius.evaluation.prediction import Prediction
 __all__ = ["FORMATS", "Format", "import_run", "imported_benchmark"]
 
 ITEMS = "items.jsonl"
-Answered = tuple[Sample, str]
+Answered = tuple[Sample, Prediction]
 _NOT_TOLD = "(the file does not hold the question)"
 
 
@@ -49,7 +49,7 @@ def _medsg(path: Path) -> Iterator[Answered]:
         yield (
             Sample(f"{task}-{number}", "box", question, question, gold=[box], size=_size(row, size),
                    tags={"task": task}),
-            _text(row, "answer"),
+            _answer(row, "answer", f"{task}-{number}"),
         )  # fmt: skip
 
 
@@ -76,9 +76,8 @@ def _pdc(path: Path) -> Iterator[Answered]:
         question = _asked(row) or _NOT_TOLD
         picture = next((str(one.get("path") or "") for one in _objects(row.values.get("images"))), "")
         yield (
-            Sample(str(row.number), kinds[task], question, question, gold=gold, cluster=picture or None,
-                   tags={"task": task}),
-            _text(row, "response"),
+            Sample(str(row.number), kinds[task], question, question, gold=gold, tags={"task": task}),
+            _answer(row, "response", str(row.number), (picture,) if picture else ()),
         )  # fmt: skip
 
 
@@ -90,14 +89,14 @@ def _domain_shift(path: Path) -> Iterator[Answered]:
             row.text("id"), "closed", "What is in this image?", "What is in this image?", gold=row.text("true_class"),
             tags=row.tags(("dataset", "domain")),
         )  # fmt: skip
-        yield sample, row.maybe("predicted_class")
+        yield sample, _answer(row, "predicted_class", sample.id)
 
 
 def _items(path: Path) -> Iterator[Answered]:
     """JSON Lines `id, kind, gold, answer` and, where there are any, `question, options, lang, size, cluster, tags,
     extra`: any benchmark in this toolkit's own words."""
     for row in rows_of([path], ("id", "kind", "gold", "answer")):
-        yield _sample(row), _text(row, "answer")
+        yield _sample(row), _answer(row, "answer", row.text("id"))
 
 
 def _sample(row: Row) -> Sample:
@@ -133,10 +132,11 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [cast("Mapping[str, Any]", one) for one in listed if isinstance(one, Mapping)]
 
 
-def _text(row: Row, column: str) -> str:
-    """The answer as it stands; null is an empty one."""
+def _answer(row: Row, column: str, name: str, images: tuple[str, ...] = ()) -> Prediction:
+    """The answer as it stands; null is an empty one. `images`: what names the pictures shown."""
     value = row.values.get(column)
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    raw = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Prediction(name, images=images, raw=raw)
 
 
 def _numbers(row: Row, column: str, count: int) -> list[float]:
@@ -231,7 +231,7 @@ def import_run(file: str | PathLike[str], format_name: str, out: str | PathLike[
         with replacing(folder / ITEMS) as temporary, temporary.open("w", encoding="utf-8") as lines:
             for sample, _ in answered:
                 lines.write(json.dumps(_told(sample), ensure_ascii=False) + "\n")
-        rewrite(folder / "predictions.jsonl", [Prediction(one.id, raw=raw, model=name) for one, raw in answered])
+        rewrite(folder / "predictions.jsonl", [replace(one, model=name) for _, one in answered])
         write_json(folder / "manifest.json", manifest)
     return folder
 

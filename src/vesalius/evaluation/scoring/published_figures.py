@@ -50,9 +50,7 @@ def _medsg(pairs: Sequence[Pair]) -> Figures:
     tasks = sorted({sample.tags.get("task", "") for sample, _ in boxes})
     groups = {"MedSG-Bench": boxes}
     if len(tasks) > 1:
-        groups |= {
-            f"MedSG-Bench {task}": [p for p in boxes if p[0].tags.get("task", "") == task] for task in tasks
-        }
+        groups |= {f"MedSG-Bench {task}": [p for p in boxes if p[0].tags.get("task", "") == task] for task in tasks}
     return {name: _medsg_row(group) for name, group in groups.items() if group}
 
 

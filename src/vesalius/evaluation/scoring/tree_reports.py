@@ -8,7 +8,7 @@ the right answer above it is no, stays without an answer on both sides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,7 @@ from vesalius.evaluation.scoring.item import ItemScore, Pair
 __all__ = ["report_flags", "tree_figures"]
 
 
-def tree_figures(
-    pairs: Sequence[Pair], items: Sequence[ItemScore], folder: Path
-) -> dict[str, dict[str, float | int]]:
+def tree_figures(pairs: Sequence[Pair], items: Sequence[ItemScore], folder: Path) -> dict[str, dict[str, float | int]]:
     """The published averages of the answers, and of "no" to everything on the same reports.
 
     `folder`: where the tree's files lie (or its `data/radrestruct/`). Raises InputError when they are missing or a
@@ -64,12 +62,30 @@ def report_flags(tree: AnswerTree, samples: Sequence[Sample], answers: Sequence[
         seen[row, path] += 1
         chosen = {str(one) for one in given or ()}
         for option in sample.extra["options"]:
-            column = columns.get(f"{path}_{option}_{instance}", columns.get(f"{path}_{option}"))
+            column = _column(columns, path, option, instance)
             if column is None:
                 raise InputError(f"item {sample.id!r}: an option of its question is not in the tree's answer paths.")
             if given is not None:
                 flags[row, column] = option in chosen
     return flags
+
+
+def _column(columns: Mapping[str, int], path: str, option: str, instance: int) -> int | None:
+    """Where an option's flag stands. An element that has its area's name ("lung" of the lung) is asked under the path
+    of the area's own question, which comes first."""
+    own = columns.get(f"{path}_{option}")
+    if own is not None and instance == 0:
+        return own
+    found = columns.get(f"{path}_{option}_{instance}")
+    if found is not None:
+        return found
+    parts = path.split("_")
+    for k in range(2, len(parts) + 1):
+        topic = "_".join(parts[:k])
+        if f"{topic}_yes" in columns:
+            element = "_".join([topic, parts[0], *parts[k:]])
+            return columns.get(f"{element}_{option}_{instance - (k == len(parts))}")
+    return None
 
 
 def _row(scores: ReportTreeScores) -> dict[str, float | int]:
