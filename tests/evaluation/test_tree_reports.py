@@ -72,7 +72,7 @@ def test_instances_and_an_element_called_like_its_area_find_their_flags() -> Non
             stem = f"lung_body_regions_{element}"
             paths += [f"{stem}_yes_{k}", f"{stem}_no_{k}", f"{stem}_degree_mild_{k}", f"{stem}_degree_severe_{k}"]
     ids = [0, 0] + [1 + k // 2 for k in range(len(paths) - 2)]
-    tree = AnswerTree.from_paths(paths, ids, {k: "single_choice" for k in range(max(ids) + 1)})
+    tree = AnswerTree.from_paths(paths, ids, dict.fromkeys(range(max(ids) + 1), "single_choice"))
     nodes = [
         node("any?", "lung_body_regions", yes_no, ["yes"]),
         node("whole lung?", "lung_body_regions", yes_no, ["yes"]),

@@ -25,7 +25,8 @@ def score(
     profile: Annotated[
         str,
         typer.Option(
-            help="strict, tolerant, medevalkit, medunieval, lmms-eval, pdc, medsg, m3d, rad-restruct or published."
+            help="strict, tolerant, medevalkit, medunieval, lmms-eval, pdc, medsg, m3d, mecovqa, rad-restruct or "
+            "published."
         ),
     ] = "strict",
     format_name: Annotated[

@@ -75,9 +75,13 @@ _M3D = Profile(
     defects=(
         'D19: a closed answer is right when "X." occurs anywhere in it.',
         "D21: a missing 3D box lets -1 into the mean.",
+        "Soft Dice adds 1 to both sides of its fraction; here it is of the stored mask, not of probabilities.",
     ),
 )
 
+_MECOVQA = Profile(
+    "mecovqa", "MeCoVQA-G+ as published", defects=("Only the first of several masks in an answer counts.",)
+)
 _RAD_RESTRUCT = Profile(
     "rad-restruct",
     "Rad-ReStruct as published",
@@ -89,7 +93,9 @@ _RAD_RESTRUCT = Profile(
 
 PROFILES: dict[str, Profile] = {
     one.name: one
-    for one in (_STRICT, _TOLERANT, _MEDEVALKIT, _MEDUNIEVAL, _LMMS_EVAL, _PDC, _MEDSG, _M3D, _RAD_RESTRUCT)
+    for one in (
+        _STRICT, _TOLERANT, _MEDEVALKIT, _MEDUNIEVAL, _LMMS_EVAL, _PDC, _MEDSG, _M3D, _MECOVQA, _RAD_RESTRUCT,
+    )
 }
 """Name → profile. "published" is not one of them: it stands for the rule a benchmark was published with."""
 
@@ -98,6 +104,7 @@ _PUBLISHED = (
     ("medmultipoints", "pdc"),
     ("pointdetect", "pdc"),
     ("m3d", "m3d"),
+    ("mecovqa", "mecovqa"),
     ("radrestruct", "rad-restruct"),
 )
 

@@ -23,6 +23,7 @@ from vesalius.evaluation.passes import MAIN
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.profiles import profile_named
 from vesalius.evaluation.run_folder import RunFolder
+from vesalius.evaluation.scoring.average_precision import average_precision
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import score_items
 from vesalius.evaluation.scoring.published_figures import published_figures
@@ -89,6 +90,7 @@ def score_run(
         others[one.name] = score_items([(asked[key], more[key]) for key in asked if key in more], chosen, rules)
     if nodes := [(sample, by_id[sample.id].answer) for sample in scored if sample.kind == "tree"]:
         extra["f1_macro"] = macro_f1([sample for sample, _ in nodes], [answer for _, answer in nodes])
+    extra |= average_precision(pairs, items)
     extra |= published_figures(rules, chosen, pairs, items, folder)
     extra |= over_orders(run.passes(), others, by_id, primary) | over_repeats(run.passes(), others, items, primary)
     unjudged = sum(item.status == "not judged" for item in items)

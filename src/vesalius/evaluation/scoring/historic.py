@@ -6,16 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from vesalius.errors import OptionError
 from vesalius.evaluation.contract import Benchmark
 from vesalius.evaluation.metrics.detection import share_at_iou
+from vesalius.evaluation.metrics.segmentation import soft_dice
 from vesalius.evaluation.profiles import Profile
 from vesalius.evaluation.published import historic_answers, medevalkit, medsg, point_detect_count, uni_med
 from vesalius.evaluation.published.m3d import closed_right
 from vesalius.evaluation.scoring.answers import WORDS, published_letter, shown_options, texts_of, true_letter
 from vesalius.evaluation.scoring.item import ItemScore, Pair
+from vesalius.evaluation.scoring.masks import mask_scores, masks_of
 from vesalius.evaluation.scoring.places import truth_of
 from vesalius.evaluation.scoring.published_figures import PDC_TASKS
+from vesalius.evaluation.scoring.true_masks import true_mask
 from vesalius.findings.box_overlap import iou_pairs
 
 __all__ = ["rescored"]
@@ -124,7 +129,8 @@ def _pdc(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
         }  # fmt: skip
         scores |= {key: float(value) for key, value in named.items() if value is not None}
     answer = {"places": said.points or said.boxes, "count": said.count}
-    return replace(item, answer=answer, rule="pdc", scores=scores, ratios={})
+    kept = {key: value for key, value in item.ratios.items() if key.endswith(("precision", "recall", "f1", "@0.5"))}
+    return replace(item, answer=answer, rule="pdc", scores=scores, ratios=kept)
 
 
 def _m3d(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
@@ -132,9 +138,26 @@ def _m3d(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     if sample.kind == "mcq":
         right = float(closed_right([prediction.raw], [true_letter(sample)])[0])
         return replace(item, rule="m3d", scores={"accuracy": right})
+    if sample.kind == "mask":
+        truth = true_mask(sample)
+        masks = masks_of(prediction, truth)[0] or [np.zeros_like(truth.inside)]
+        soft = soft_dice(np.logical_or.reduce(masks).astype(np.float64), truth.inside)
+        return replace(item, rule="m3d", scores={**item.scores, "soft_dice": soft})
     if sample.kind == "box3d" and not (item.answer or {}).get("places"):
         return replace(item, rule="m3d", scores={**item.scores, "iou": -1.0})
     return item
+
+
+def _mecovqa(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind != "mask":
+        return item
+    truth = true_mask(sample)
+    masks = masks_of(prediction, truth)[0] or []
+    if len(masks) < 2:
+        return item
+    scores, ratios = mask_scores(masks[:1], truth)
+    return replace(item, rule="mecovqa: the first mask", scores=scores, ratios=ratios)
 
 
 _RULES: dict[str, Rule] = {
@@ -144,6 +167,7 @@ _RULES: dict[str, Rule] = {
     "medsg": _medsg,
     "pdc": _pdc,
     "m3d": _m3d,
+    "mecovqa": _mecovqa,
 }
 _KINDS: dict[str, tuple[str, ...]] = {
     "medevalkit": ("mcq", "yesno", "closed", "open", "report"),
@@ -152,5 +176,6 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "medsg": ("box",),
     "pdc": tuple(PDC_TASKS),
     "m3d": ("mcq", "open", "report", "box3d", "mask"),
+    "mecovqa": ("mask",),
     "rad-restruct": ("tree",),
 }
