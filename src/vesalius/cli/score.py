@@ -37,6 +37,13 @@ def score(
     model: Annotated[str | None, typer.Option(help="With --import: the name of what gave the answers.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Score the answers there are, and say so.")] = False,
     data: Annotated[Path | None, typer.Option(help="Where the benchmark's files lie now, if they were moved.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=DIR]",
+            help="Add bertscore, radgraph, ratescore or green to texts; DIR: its weights. May be repeated.",
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the intervals.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON and nothing else.")] = False,
@@ -59,7 +66,7 @@ def score(
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vesalius-")))
             run = import_run(run, format_name, folder, model)
         summaries = [
-            score_run(one.path, profile, partial=partial, data=data, resamples=resamples, seed=seed)
+            score_run(one.path, profile, partial=partial, data=data, resamples=resamples, seed=seed, metrics=metric or ())
             for one in run_folders(run)
         ]
     if json:

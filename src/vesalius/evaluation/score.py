@@ -26,6 +26,7 @@ from vesalius.evaluation.run_folder import RunFolder
 from vesalius.evaluation.scoring.average_precision import average_precision
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import score_items
+from vesalius.evaluation.scoring.learned import with_learned
 from vesalius.evaluation.scoring.published_figures import published_figures
 from vesalius.evaluation.scoring.trees import macro_f1
 from vesalius.evaluation.summary import Summary, table_of
@@ -47,15 +48,18 @@ def score_run(
     benchmark: Benchmark | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    metrics: Sequence[str] = (),
 ) -> Summary:
     """Score the run in folder `path` (one benchmark's) and write `scores.jsonl` and `summary.json` there.
 
     `profile`: a name of `profiles.PROFILES`, or "published". `partial`: score what is there and say so. `data`: where
     the benchmark's files lie now, if they were moved. `benchmark`: for one the registry does not name. `resamples`,
-    `seed`: of the intervals.
+    `seed`: of the intervals. `metrics`: names of `metrics.learned.LEARNED` to add to texts, each with "=DIR" behind it
+    where its weights lie in a folder.
 
     Raises InputError when predictions are missing, come twice or belong to no item, or the data are not those asked;
-    OptionError for an unknown profile or one without a rule for the task.
+    OptionError for an unknown profile or metric, or one without a rule for the task; WeightsMissingError for a metric
+    whose weights are not here.
     """
     run = RunFolder(path, benchmark)
     manifest = run.manifest
@@ -68,7 +72,7 @@ def score_run(
     pairs = [(asked[key], rows[key]) for key in asked if key in rows]
     if not pairs:
         raise InputError("there is no prediction to score.", file=run.path, fix="Run vesalius evaluate first.")
-    items = score_items(pairs, chosen, rules)
+    items = with_learned(score_items(pairs, chosen, rules), pairs, metrics)
     by_id = {item.id: item for item in items}
     scored = [sample for sample, _ in pairs]
 
