@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-
 REPEATS = 5
 """Times our ROUGE is run: it is too short to be measured once. The mean is told, stems made anew each time."""
 
@@ -43,6 +42,7 @@ def rouge_rows(num: int, rng: np.random.Generator) -> None:
     from vesalius.evaluation.metrics.rouge import rouge
 
     def ours_repeated(stemmer: bool) -> Any:
+        found: Any = None
         for _ in range(REPEATS):
             module._STEMS.clear()
             found = rouge(said, true, ["rougeL"], stemmer=stemmer)["rougeL"].f1

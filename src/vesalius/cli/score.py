@@ -66,7 +66,9 @@ def score(
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vesalius-")))
             run = import_run(run, format_name, folder, model)
         summaries = [
-            score_run(one.path, profile, partial=partial, data=data, resamples=resamples, seed=seed, metrics=metric or ())
+            score_run(
+                one.path, profile, partial=partial, data=data, resamples=resamples, seed=seed, metrics=metric or ()
+            )
             for one in run_folders(run)
         ]
     if json:

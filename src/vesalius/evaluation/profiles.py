@@ -86,7 +86,7 @@ _RAD_RESTRUCT = Profile(
     "rad-restruct",
     "Rad-ReStruct as published",
     defects=(
-        "Macro averages run over the classes with support and four summary rows; a class never predicted has precision 1.",
+        "Macro averages run over classes with support and four summary rows; a class never predicted has precision 1.",
         "Questions below a right no are not asked in a stored run; the published walk asks them below a wrong yes.",
     ),
 )
@@ -94,7 +94,16 @@ _RAD_RESTRUCT = Profile(
 PROFILES: dict[str, Profile] = {
     one.name: one
     for one in (
-        _STRICT, _TOLERANT, _MEDEVALKIT, _MEDUNIEVAL, _LMMS_EVAL, _PDC, _MEDSG, _M3D, _MECOVQA, _RAD_RESTRUCT,
+        _STRICT,
+        _TOLERANT,
+        _MEDEVALKIT,
+        _MEDUNIEVAL,
+        _LMMS_EVAL,
+        _PDC,
+        _MEDSG,
+        _M3D,
+        _MECOVQA,
+        _RAD_RESTRUCT,
     )
 }
 """Name → profile. "published" is not one of them: it stands for the rule a benchmark was published with."""
