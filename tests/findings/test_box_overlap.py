@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vesalius.errors import InputError
@@ -78,6 +78,7 @@ def test_perfect_boxes_score_one(truth):
     assert (found.precision, found.recall, found.f1) == (1, 1, 1)
 
 
+@settings(deadline=None)  # the first example imports scipy
 @given(boxes, boxes, st.randoms())
 def test_matching_does_not_depend_on_order(said, truth, shuffler):
     found = match_boxes(said, truth, 0.3)
@@ -92,6 +93,7 @@ def test_matching_does_not_depend_on_order(said, truth, shuffler):
     assert sorted(again.values) == sorted(found.values)
 
 
+@settings(deadline=None)
 @given(points, points, st.randoms())
 def test_matching_points_does_not_depend_on_order(said, truth, shuffler):
     found = match_points(said, truth, 6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vesalius.errors import VesaliusError
@@ -65,7 +66,21 @@ def baseline_figures(
             found[name] = figure_of(metric, guessed, resamples, seed)
             if metric == "iou":
                 found[f"{name}, acc@0.5"] = figure_of("acc@0.5", guessed, resamples, seed)
-    return found, notes
+    return found | _mask_baselines(items, resamples, seed), notes
+
+
+def _mask_baselines(items: Sequence[ItemScore], resamples: int, seed: int) -> dict[str, Figure]:
+    """Dice of marking everything, and nothing."""
+    masks = sorted((item for item in items if item.kind == "mask"), key=lambda item: item.id)
+    found: dict[str, Figure] = {}
+    for name in ("everything marked", "nothing marked") if masks else ():
+        rows: list[ItemScore] = []
+        for item in masks:
+            true, whole = item.answer["true"], item.answer["whole"]
+            dice = 2.0 * true / (true + whole) if name.startswith("every") else float(not true)
+            rows.append(replace(item, scores={"dice": dice}, ratios={}))
+        found[name] = figure_of("dice", rows, resamples, seed)
+    return found
 
 
 def _type(sample: Sample) -> tuple[str, ...]:

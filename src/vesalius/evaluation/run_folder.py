@@ -52,14 +52,23 @@ class RunFolder:
 
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark that was run, by the prompt and on the shift it was run with."""
+        """The benchmark that was run, by the prompt and on the shift it was run with; for imported answers, the one their
+        items lie beside."""
         from vesalius.evaluation.benchmarks import benchmark
+        from vesalius.evaluation.imported import imported_benchmark
         from vesalius.evaluation.shift import rederived
 
         if self._benchmark is not None:
             return self._benchmark
         told = self.manifest
+        if "imported" in told:
+            return imported_benchmark(str(told["imported"]["format"]))
         return rederived(benchmark(str(told["benchmark"])), told.get("derived", {}))
+
+    @property
+    def data(self) -> Path:
+        """Where the files lay that were asked; the folder itself for imported answers."""
+        return self.path / str(self.manifest["data"])
 
     def passes(self) -> list[Pass]:
         """The passes of this run, the main one first."""
@@ -107,7 +116,7 @@ class RunFolder:
         from itertools import islice
 
         told = self.manifest
-        return islice(self.benchmark.read(Path(told["data"]), told["split"]), told["limit"])
+        return islice(self.benchmark.read(self.data, told["split"]), told["limit"])
 
     @contextmanager
     def locked(self) -> Generator[None]:

@@ -24,8 +24,11 @@ from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.profiles import profile_named
 from vesalius.evaluation.robustness import corruption_rows, shift_rows
 from vesalius.evaluation.run_folder import RunFolder
+from vesalius.evaluation.scoring.average_precision import average_precision
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import score_items
+from vesalius.evaluation.scoring.learned import with_learned
+from vesalius.evaluation.scoring.published_figures import published_figures
 from vesalius.evaluation.scoring.trees import macro_f1
 from vesalius.evaluation.summary import Summary, table_of
 from vesalius.evaluation.survey import asked_by, read_split, survey
@@ -46,28 +49,31 @@ def score_run(
     benchmark: Benchmark | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    metrics: Sequence[str] = (),
 ) -> Summary:
     """Score the run in folder `path` (one benchmark's) and write `scores.jsonl` and `summary.json` there.
 
     `profile`: a name of `profiles.PROFILES`, or "published". `partial`: score what is there and say so. `data`: where
     the benchmark's files lie now, if they were moved. `benchmark`: for one the registry does not name. `resamples`,
-    `seed`: of the intervals.
+    `seed`: of the intervals. `metrics`: names of `metrics.learned.LEARNED` to add to texts, each with "=DIR" behind it
+    where its weights lie in a folder.
 
     Raises InputError when predictions are missing, come twice or belong to no item, or the data are not those asked;
-    OptionError for an unknown profile or one without a rule for the task.
+    OptionError for an unknown profile or metric, or one without a rule for the task; WeightsMissingError for a metric
+    whose weights are not here.
     """
     run = RunFolder(path, benchmark)
     manifest = run.manifest
     chosen = run.benchmark
     rules = profile_named(profile, chosen.name)
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
     samples = _samples(chosen, folder, manifest, run.path)
     asked = {sample.id: sample for sample in samples}
     rows = _rows(run, MAIN, asked, manifest, partial)
     pairs = [(asked[key], rows[key]) for key in asked if key in rows]
     if not pairs:
         raise InputError("there is no prediction to score.", file=run.path, fix="Run vesalius evaluate first.")
-    items = score_items(pairs, chosen, rules)
+    items = with_learned(score_items(pairs, chosen, rules), pairs, metrics)
     by_id = {item.id: item for item in items}
     scored = [sample for sample, _ in pairs]
 
@@ -89,6 +95,8 @@ def score_run(
         others[one.name] = score_items([(asked[key], more[key]) for key in asked if key in more], chosen, rules)
     if nodes := [(sample, by_id[sample.id].answer) for sample in scored if sample.kind == "tree"]:
         extra["f1_macro"] = macro_f1([sample for sample, _ in nodes], [answer for _, answer in nodes])
+    extra |= average_precision(pairs, items)
+    extra |= published_figures(rules, chosen, pairs, items, folder)
     extra |= over_orders(run.passes(), others, by_id, primary) | over_repeats(run.passes(), others, items, primary)
     runs = {MAIN: items, **others}
     robustness = corruption_rows(run.passes(), runs, primary, resamples, seed)
@@ -129,7 +137,7 @@ def scored_items(
     """(benchmark, model, id → score) of a run's main pass; nothing is written. Raises as `score_run`."""
     run = RunFolder(path)
     manifest, chosen = run.manifest, run.benchmark
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
     asked = {sample.id: sample for sample in _samples(chosen, folder, manifest, run.path)}
     rows = _rows(run, MAIN, asked, manifest, False)
     items = score_items([(asked[key], rows[key]) for key in asked], chosen, profile_named(profile, chosen.name))

@@ -78,7 +78,8 @@ def match_boxes(predicted: ArrayLike, true: ArrayLike, min_iou: float = 0.5) -> 
 
 
 def match_points(predicted: ArrayLike, true: ArrayLike, radius: float = 10.0) -> Matching:
-    """Points [P, 2|3] and [G, 2|3] of one image: best assignment on distance, pairs nearer than `radius` kept."""
+    """Points [P, 2|3] and [G, 2|3] of one image: as many pairs nearer than `radius` as there can be, and of those the
+    ones of least total distance. A far point takes no near one's partner."""
     said, truth = as_points(predicted), as_points(true)
     p, g = _order(said), _order(truth)
     if said.size and truth.size and said.shape[1] != truth.shape[1]:
@@ -87,7 +88,8 @@ def match_points(predicted: ArrayLike, true: ArrayLike, radius: float = 10.0) ->
         distances = np.zeros((len(said), len(truth)))
     else:
         distances = np.linalg.norm(said[p][:, None] - truth[g][None], axis=2)
-    pairs = assign(distances)
+    # A pair out of reach costs more than all others together could.
+    pairs = assign(np.where(distances < radius, distances, radius * (1.0 + min(distances.shape))))
     values = distances[pairs[:, 0], pairs[:, 1]]
     return _accepted(pairs, values, values < radius, p, g)
 

@@ -1,6 +1,7 @@
 """Rad-ReStruct (ChantalMP/Rad-ReStruct): a report as a tree of questions. In the folder, or in its `data/radrestruct/`:
 `<split>_qa_pairs/<report>.json` (lists of `[question, answers, history, {answer_type, options, path}]`),
-`id_to_img_mapping_frontal_reports.json`, and the pictures of IU-Xray in `images/` or `imgs/`.
+`id_to_img_mapping_frontal_reports.json`, and the pictures of IU-Xray in `images/` or `imgs/`. The published figures
+also need the tree itself: `report_keys.json`, `vectorized_question_ids.json`, `vectorized_choice_options.json`.
 
 One sample a node, in published order. `gold`: the list of right answers; `extra`: report, path, answer type, options,
 and the history of the right walk. A yes/no node is asked as such, any other one with its options lettered.
@@ -102,6 +103,7 @@ def _texts(row: Row, column: str) -> list[str]:
 
 # --- the twin ---------------------------------------------------------------------------------------------------------
 
+_YES_NO, _SIDES = ["yes", "no"], ["left", "right", "unspecified"]
 _AREAS = {"nodule": "lung", "consolidation": "lung", "mass": "lung", "effusion": "pleura"}
 
 
@@ -121,23 +123,38 @@ def _twin(folder: Path, count: int, seed: int) -> None:
             nodes += _twin_area(area, found)
         write_json(folder / "test_qa_pairs" / f"{k}.json", nodes)
     write_json(folder / _PICTURES, mapping)
+    _write_tree(folder)
+
+
+def _write_tree(folder: Path) -> None:
+    """Every answer path of the twin's tree in order, the question each belongs to, and how it is answered."""
+    questions: list[tuple[str, list[str], str]] = []
+    for area in ("lung", "pleura"):
+        root = f"{area}_diseases"
+        questions.append(("single_choice", [f"{root}_{one}" for one in _YES_NO], ""))
+        for label in (label for label, place in _AREAS.items() if place == area):
+            questions.append(("single_choice", [f"{root}_{label}_{one}" for one in _YES_NO], "_0"))
+            questions.append(("multi_choice", [f"{root}_{label}_body_region_{one}" for one in _SIDES], "_0"))
+    paths = [path + suffix for _, own, suffix in questions for path in own]
+    write_json(folder / "report_keys.json", paths)
+    write_json(folder / "vectorized_question_ids.json", [k for k, (_, own, _) in enumerate(questions) for _ in own])
+    write_json(folder / "vectorized_choice_options.json", {str(k): kind for k, (kind, _, _) in enumerate(questions)})
 
 
 def _twin_area(area: str, found: Mapping[str, set[str]]) -> Iterator[Any]:
     asked, answer = f"Are there any diseases in the {area}?", ["yes" if found else "no"]
     root = f"{area}_diseases"
-    yield _twin_node(asked, answer, [], "single_choice", ["yes", "no"], root)
+    yield _twin_node(asked, answer, [], "single_choice", _YES_NO, root)
     if not found:
         return
     first = [asked, answer]
     for label in (label for label, place in _AREAS.items() if place == area):
         asked, answer = f"Is there {label} in the {area}?", ["yes" if label in found else "no"]
-        yield _twin_node(asked, answer, [first], "single_choice", ["yes", "no"], f"{root}_{label}")
+        yield _twin_node(asked, answer, [first], "single_choice", _YES_NO, f"{root}_{label}")
         if label in found:
-            sides = ["left", "right", "unspecified"]
             path = f"{root}_{label}_body_region"
             history = [first, [asked, answer]]
-            yield _twin_node("In which part of the body?", sorted(found[label]), history, "multi_choice", sides, path)
+            yield _twin_node("In which part of the body?", sorted(found[label]), history, "multi_choice", _SIDES, path)
 
 
 def _twin_node(question: Any, answers: Any, history: Any, kind: str, options: list[str], path: str) -> list[Any]:
@@ -154,7 +171,7 @@ def _benchmark(style: Style) -> Benchmark:
         primary="f1",
         read=partial(_read, style),
         twin=_twin,
-        files=f"`test_qa_pairs/*.json`, `{_PICTURES}`, `images/`",
+        files=f"`test_qa_pairs/*.json`, `{_PICTURES}`, `images/`; `report_keys.json` and `vectorized_*.json`",
         source="https://github.com/ChantalMP/Rad-ReStruct",
         licence="MIT; pictures of Open-i",
     )

@@ -25,6 +25,9 @@ __all__ = ["Kind", "rouge"]
 
 Kind = Literal["rouge1", "rouge2", "rougeL"]
 KINDS: tuple[Kind, ...] = ("rouge1", "rouge2", "rougeL")
+_TOGETHER = 1000
+"""Pairs whose tokens are numbered together: few enough for the arrays to stay in the processor's own memory. Equal
+characters are equal tokens within them alone, which is all that a pair needs."""
 _STEMS: dict[bytes, bytes] = {}
 
 
@@ -41,13 +44,14 @@ def rouge(
     if unknown:
         raise OptionError(f"ROUGE variant {unknown[0]!r} is not one of {', '.join(KINDS)}.")
     said, truth = aligned_texts(predicted, reference)
-    texts = (
-        token_strings([*said, *truth], _stem() if stemmer else None)
-        if language == "en"
-        else _numbered_words([*said, *truth])
-    )
-    said, truth = texts[: len(said)], texts[len(said) :]
-    return {kind: _scores(kind, said, truth) for kind in kinds}
+    stem = _stem() if stemmer and language == "en" else None
+    sides: tuple[list[str], list[str]] = ([], [])
+    for first in range(0, len(said), _TOGETHER):
+        texts = [*said[first : first + _TOGETHER], *truth[first : first + _TOGETHER]]
+        texts = token_strings(texts, stem) if language == "en" else _numbered_words(texts)
+        sides[0].extend(texts[: len(texts) // 2])
+        sides[1].extend(texts[len(texts) // 2 :])
+    return {kind: _scores(kind, *sides) for kind in kinds}
 
 
 def _scores(kind: Kind, said: list[str], truth: list[str]) -> OverlapScores:

@@ -19,8 +19,18 @@ from vesalius.evaluation.metrics.aligned import aligned
 from vesalius.evaluation.metrics.counting import NumberScores, number_scores
 from vesalius.evaluation.metrics.detection import DetectionCounts, FoundBoxes, box_detection, coco_map, point_detection
 from vesalius.findings.box_overlap import iou_matrix
+from vesalius.findings.parse import parse_grounding
 
-__all__ = ["PdcAnswer", "PdcScores", "Task", "read_answer", "score_lines", "score_task", "task_of"]
+__all__ = [
+    "PdcAnswer",
+    "PdcScores",
+    "Task",
+    "read_answer",
+    "read_tolerant",
+    "score_lines",
+    "score_task",
+    "task_of",
+]
 
 Task = Literal["pointing", "bounding", "counting", "cnt_and_point", "count_and_box"]
 FENCE = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
@@ -69,6 +79,19 @@ def read_answer(text: str | None, task: Task, *, label: bool = False) -> PdcAnsw
     if label and isinstance(found, Mapping):
         return PdcAnswer(points, boxes, _number(found.get("counts", found.get("count"))))
     return PdcAnswer(points, boxes, _count(found, task))
+
+
+def read_tolerant(text: str | None, task: Task) -> PdcAnswer:
+    """An answer by the tolerant codec of `findings`, in pixels as they stand. A count that is not stated is the number
+    of places named, as the published rule has it."""
+    expect = "point" if "point" in task else "box" if task in ("bounding", "count_and_box") else "count"
+    read = parse_grounding(text or "", "qwen-json", (1 << 31, 1 << 31), expect=expect)
+    points = [list(map(float, one["coords"])) for one in read.items if one["kind"] == "point"]
+    boxes = [list(map(float, one["coords"])) for one in read.items if one["kind"] == "box"]
+    if task in ("pointing", "bounding"):
+        return PdcAnswer(points, boxes, None)
+    count = read.count if read.count is not None else len(points) + len(boxes)
+    return PdcAnswer(points if task == "cnt_and_point" else [], boxes if task == "count_and_box" else [], float(count))
 
 
 def _count(found: Any, task: Task) -> float:

@@ -6,15 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from vesalius.errors import OptionError
 from vesalius.evaluation.contract import Benchmark
 from vesalius.evaluation.metrics.detection import share_at_iou
+from vesalius.evaluation.metrics.segmentation import soft_dice
 from vesalius.evaluation.profiles import Profile
 from vesalius.evaluation.published import historic_answers, medevalkit, medsg, point_detect_count, uni_med
 from vesalius.evaluation.published.m3d import closed_right
 from vesalius.evaluation.scoring.answers import WORDS, published_letter, shown_options, texts_of, true_letter
 from vesalius.evaluation.scoring.item import ItemScore, Pair
+from vesalius.evaluation.scoring.masks import mask_scores, masks_of
 from vesalius.evaluation.scoring.places import truth_of
+from vesalius.evaluation.scoring.published_figures import PDC_TASKS
+from vesalius.evaluation.scoring.true_masks import true_mask
 from vesalius.findings.box_overlap import iou_pairs
 
 __all__ = ["rescored"]
@@ -24,14 +30,16 @@ Rule = Callable[[ItemScore, Pair, Benchmark], ItemScore]
 
 def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark, profile: Profile) -> list[ItemScore]:
     """The items under a profile's own rules. OptionError when it has none for any of the run's task kinds."""
-    rule = _RULES.get(profile.name)
-    if rule is None:
+    kinds = _KINDS.get(profile.name)
+    if kinds is None:
         return items
-    kinds = _KINDS[profile.name]
     if not any(item.kind in kinds for item in items):
         raise OptionError(
             f"profile {profile.name} has no rule for {', '.join(sorted({item.kind for item in items}))} items."
         )
+    rule = _RULES.get(profile.name)
+    if rule is None:
+        return items
     return [rule(item, pair, benchmark) for item, pair in zip(items, pairs, strict=True)]
 
 
@@ -100,18 +108,9 @@ def _medsg(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     return replace(item, answer=answer, rule="medsg", scores={"iou": iou, **shares}, ratios={})
 
 
-_TASKS: dict[str, point_detect_count.Task] = {
-    "point": "pointing",
-    "box": "bounding",
-    "count": "counting",
-    "count_point": "cnt_and_point",
-    "count_box": "count_and_box",
-}
-
-
 def _pdc(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     sample, prediction = pair
-    task = _TASKS.get(sample.kind)
+    task = PDC_TASKS.get(sample.kind)
     if task is None:
         return item
     truth = truth_of(sample)
@@ -130,7 +129,8 @@ def _pdc(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
         }  # fmt: skip
         scores |= {key: float(value) for key, value in named.items() if value is not None}
     answer = {"places": said.points or said.boxes, "count": said.count}
-    return replace(item, answer=answer, rule="pdc", scores=scores, ratios={})
+    kept = {key: value for key, value in item.ratios.items() if key.endswith(("precision", "recall", "f1", "@0.5"))}
+    return replace(item, answer=answer, rule="pdc", scores=scores, ratios=kept)
 
 
 def _m3d(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
@@ -138,9 +138,26 @@ def _m3d(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     if sample.kind == "mcq":
         right = float(closed_right([prediction.raw], [true_letter(sample)])[0])
         return replace(item, rule="m3d", scores={"accuracy": right})
+    if sample.kind == "mask":
+        truth = true_mask(sample)
+        masks = masks_of(prediction, truth)[0] or [np.zeros_like(truth.inside)]
+        soft = soft_dice(np.logical_or.reduce(masks).astype(np.float64), truth.inside)
+        return replace(item, rule="m3d", scores={**item.scores, "soft_dice": soft})
     if sample.kind == "box3d" and not (item.answer or {}).get("places"):
         return replace(item, rule="m3d", scores={**item.scores, "iou": -1.0})
     return item
+
+
+def _mecovqa(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    sample, prediction = pair
+    if sample.kind != "mask":
+        return item
+    truth = true_mask(sample)
+    masks = masks_of(prediction, truth)[0] or []
+    if len(masks) < 2:
+        return item
+    scores, ratios = mask_scores(masks[:1], truth)
+    return replace(item, rule="mecovqa: the first mask", scores=scores, ratios=ratios)
 
 
 _RULES: dict[str, Rule] = {
@@ -150,12 +167,15 @@ _RULES: dict[str, Rule] = {
     "medsg": _medsg,
     "pdc": _pdc,
     "m3d": _m3d,
+    "mecovqa": _mecovqa,
 }
 _KINDS: dict[str, tuple[str, ...]] = {
     "medevalkit": ("mcq", "yesno", "closed", "open", "report"),
     "lmms-eval": ("mcq", "yesno", "closed", "open", "report"),
     "medunieval": ("mcq", "yesno", "closed", "open", "report", "box"),
     "medsg": ("box",),
-    "pdc": tuple(_TASKS),
+    "pdc": tuple(PDC_TASKS),
     "m3d": ("mcq", "open", "report", "box3d", "mask"),
+    "mecovqa": ("mask",),
+    "rad-restruct": ("tree",),
 }

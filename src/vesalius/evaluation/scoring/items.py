@@ -61,8 +61,8 @@ def _one(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
         )
         return _item(pair, numbers, status, rule, *measures.score_measure(sample, numbers))
     if sample.kind == "mask":
-        status, rule, scores = masks.score_mask(sample, prediction)
-        return _item(pair, None, status, rule, scores)
+        found = masks.score_mask(sample, prediction)
+        return _item(pair, found.marked, found.status, found.rule, found.scores, found.ratios)
     if sample.kind == "tree":
         chosen, status, rule = trees.chosen(sample, prediction)
         scores, ratios = trees.score_node(sample, chosen)
