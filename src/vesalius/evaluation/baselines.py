@@ -18,7 +18,7 @@ from vesalius.evaluation.scoring import answers, places, reports, trees
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.summary import Figure, figure_of
 
-__all__ = ["baseline_figures", "training_samples"]
+__all__ = ["Guess", "baseline_figures", "item_guesses", "training_samples"]
 
 _TYPES = ("question_type", "answer_type", "content_type", "task")
 Guess = Callable[[Sample], Mapping[str, float] | None]
@@ -40,16 +40,7 @@ def baseline_figures(
     """(name → figure, notes). `items`: the scored items of `samples`, whose clusters the intervals use."""
     known = train or samples
     notes = [] if train else ["Most frequent answers and median counts are of the scored split itself: no train split."]
-    guesses: dict[str, tuple[str, Guess]] = {
-        "most frequent answer": ("accuracy", _most_frequent(known)),
-        "random option (expected)": ("accuracy", _random),
-        "longest option": ("accuracy", _longest),
-        "always no": ("accuracy", _always_no),
-        "constant report": ("rouge_l", _constant_report(samples, known)),
-        "whole image": ("iou", _constant_box(0.0, 1.0)),
-        "centre half": ("iou", _constant_box(0.25, 0.75)),
-        "median count": ("count_exact", _median_count(known)),
-    }
+    guesses = item_guesses(known) | {"constant report": ("rouge_l", _constant_report(samples, known))}
     found: dict[str, Figure] = {}
     ordered = sorted(zip(samples, items, strict=True), key=lambda pair: pair[0].id)
     for name, (metric, guess) in guesses.items():
@@ -65,6 +56,19 @@ def baseline_figures(
             if metric == "iou":
                 found[f"{name}, acc@0.5"] = figure_of("acc@0.5", guessed, resamples, seed)
     return found, notes
+
+
+def item_guesses(known: Sequence[Sample]) -> dict[str, tuple[str, Guess]]:
+    """Name → (metric, guess) of the baselines that answer one item at a time. `known`: items whose truth they know."""
+    return {
+        "most frequent answer": ("accuracy", _most_frequent(known)),
+        "random option (expected)": ("accuracy", _random),
+        "longest option": ("accuracy", _longest),
+        "always no": ("accuracy", _always_no),
+        "whole image": ("iou", _constant_box(0.0, 1.0)),
+        "centre half": ("iou", _constant_box(0.25, 0.75)),
+        "median count": ("count_exact", _median_count(known)),
+    }
 
 
 def _type(sample: Sample) -> tuple[str, ...]:
