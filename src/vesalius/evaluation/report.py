@@ -1,4 +1,4 @@
-"""What a scored run leaves for people: `report.html`, `table.tex`, `summary.csv` and `scores.csv` beside `summary.json`.
+"""What a scored run leaves for people: `report.html`, `table.tex`, `summary.csv`, `scores.csv` beside its summary.
 
 Pure, as scoring is: the same predictions, data and profile give the same bytes.
 """

@@ -1,9 +1,9 @@
 """The errors most worth looking at, few enough to look at.
 
 An item is an error when its leading score is below one half. Each error has points: what it lost (1 - score), the
-confidence it was said with, 1 when its answer could not be read, and 1 when something that does not look (a baseline,
-a pass without the pictures) did better. The errors shown are taken in turn from the sub-groups, the one with most
-points first, so that a frequent kind of error does not hide the others.
+confidence it was said with, 1 when its answer could not be read, and 1 when something that does not look (a baseline
+other than chance, a pass without the pictures) did better. The errors shown are taken in turn from the sub-groups, the
+one with most points first, so that a frequent kind of error does not hide the others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ def weighed(
     confidence = None if unread else _confidence(item, prediction, others)
     if confidence is not None and confidence >= RIGHT:
         reasons.append(f"said with confidence {confidence:.2f}")
-    better = [name for name, (metric, guess) in guesses.items() if _better(guess(sample), metric, item)]
+    better = [
+        name
+        for name, (metric, guess) in guesses.items()
+        if not name.startswith("random") and _better(guess(sample), metric, item)
+    ]
     without = [name for name in ("blank", "shuffle", "none") if name in others]
     better += [f"pictures: {name}" for name in without if (leading_score(others[name], primary) or 0.0) > score]
     if better:
@@ -82,7 +86,6 @@ def weighed(
 
 
 def _better(scores: Mapping[str, float] | None, metric: str, item: ItemScore) -> bool:
-    """Certain guesses only: the expected value of a random option beats every error."""
     return scores is not None and scores.get(metric, 0.0) >= RIGHT and scores[metric] > item.scores.get(metric, 0.0)
 
 

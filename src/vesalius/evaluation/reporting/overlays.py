@@ -1,7 +1,7 @@
 """Thumbnails of an error: what was shown, with the true places and those of the answer drawn on it.
 
-A picture is reduced first and drawn on then, so that lines and labels stay crisp. Of a volume the slice through the
-middle of the truth is shown, of a clip its middle frame; of several pictures at most four.
+A picture is reduced first and drawn on then, so that lines and labels stay crisp. Of a volume the slice is shown that
+the truth lies on, of a clip its middle frame; of several pictures at most four.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from vesalius.findings.draw import overlay
 from vesalius.findings.findings import Box, Finding, Mask, Point
 from vesalius.findings.legend import PALETTE
 from vesalius.findings.masks import decode_rle
-from vesalius.study.items import Clip, Picture, Slide, Volume
+from vesalius.findings.place import volume_mask_to_slice
+from vesalius.study.items import AXES, Clip, Picture, Slide, Volume
+from vesalius.study.read import read
+from vesalius.vision.views import native_axis
 
 __all__ = ["ANSWER_COLOUR", "SIDE", "TRUTH_COLOUR", "Thumbnail", "thumbnails"]
 
@@ -68,11 +71,13 @@ def thumbnails(sample: Sample, prediction: Prediction, item: ItemScore) -> list[
 
 
 def _read(medium: Medium) -> Any:
-    from vesalius.inference.media import read_raw
-    from vesalius.study.read import read
-
     wanted = {"image": (Picture, Slide), "volume": (Volume,), "video": (Clip,)}[medium.kind]
-    study = read_raw(medium.source) if medium.kind == "volume" else read(medium.source)
+    if medium.kind == "volume":
+        from vesalius.inference.media import read_raw
+
+        study = read_raw(medium.source)
+    else:
+        study = read(medium.source)
     return next((one for one in study.items if isinstance(one, wanted)), None)
 
 
@@ -140,39 +145,31 @@ def _masks(sample: Sample, prediction: Prediction) -> list[tuple[str, NDArray[np
 
 
 def _slice(volume: Volume, sample: Sample, prediction: Prediction, item: ItemScore) -> Thumbnail:
-    """Places of a volume lie on its stored grid, so the stored plane is shown; without any, a slice as one looks at
-    it."""
-    stored = volume.source.shape
+    """A slice as one looks at it: where the true mask is largest, through the true box's middle, or in the middle."""
+    axis, index = native_axis(volume), volume.num_slices(native_axis(volume)) // 2
+    marks: list[Finding] = []
     if sample.kind == "mask":
-        solid = [(name, mask) for name, mask in _masks(sample, prediction) if mask.shape == stored and mask.any()]
+        # Masks come on the grid of the file they belong to.
+        solid = [(name, mask) for name, mask in _masks(sample, prediction) if mask.shape == volume.source.shape]
+        solid = [(name, volume.orientation.to_canonical(mask)) for name, mask in solid if mask.any()]
         if solid:
-            axis = int(np.argmin(stored))
-            index = int(np.argmax(solid[0][1].sum(axis=tuple(d for d in range(3) if d != axis))))
-            cut = [Mask(label=name, mask=mask.take(index, axis)) for name, mask in solid]
-            return _plane(volume, axis, index, [one for one in cut if one.mask.any()])
-    if sample.kind == "box3d":
-        true = places.truth_of(sample).rows
-        extent = sample.extra.get("shape", (1.0, 1.0, 1.0))
-        scale = np.asarray(stored, dtype=float) / np.asarray(extent, dtype=float)
-        if true and len(true[0]) == 6:
-            centre = (true[0][0] + true[0][3]) / 2 * scale[0]
-            index = int(min(stored[0] - 1, max(0, centre)))
-            rows = {"truth": true, "answer": _answered(item)}
-            marks = [mark for name, boxes in rows.items() for mark in _cuts(name, boxes, scale, index)]
-            return _plane(volume, 0, index, marks)
-    axis, index = _middle(volume)
-    return Thumbnail(_drawn(volume.slices([index], axis)[0].view(), []), f"{axis} slice {index}")
-
-
-def _middle(volume: Volume) -> tuple[Any, int]:
-    from vesalius.vision.views import native_axis
-
-    axis = native_axis(volume)
-    return axis, volume.num_slices(axis) // 2
+            across = tuple(d for d in range(3) if d != AXES[axis])
+            index = int(np.argmax(solid[0][1].sum(axis=across)))
+            marks = [Mask(label=name, mask=volume_mask_to_slice(mask, axis, index)) for name, mask in solid]
+    elif sample.kind == "box3d" and (true := places.truth_of(sample).rows) and len(true[0]) == 6:
+        # Along slices, rows and columns: feet to head, and an axial slice as it is shown.
+        axis = "axial"
+        extent = np.asarray(sample.extra.get("shape", (1.0, 1.0, 1.0)), dtype=float)
+        scale = np.asarray((volume.shape[2], volume.shape[1], volume.shape[0])) / extent
+        index = int(np.clip((true[0][0] + true[0][3]) / 2 * scale[0], 0, volume.shape[2] - 1))
+        rows = {"truth": true, "answer": _answered(item)}
+        marks = [mark for name, boxes in rows.items() for mark in _cuts(name, boxes, scale, index)]
+    view = volume.slices([index], axis)[0].view()
+    return Thumbnail(_drawn(view, marks), f"{axis} slice {index} of {volume.num_slices(axis)}")
 
 
 def _cuts(name: str, boxes: Sequence[Sequence[float]], scale: NDArray[np.float64], index: int) -> list[Finding]:
-    """Where boxes (x0, y0, z0, x1, y1, z1 along the stored axes) are cut by a plane of the first axis."""
+    """Where boxes (two corners along slices, rows, columns) are cut by a slice."""
     found: list[Finding] = []
     for box in boxes:
         if len(box) != 6:
@@ -181,15 +178,6 @@ def _cuts(name: str, boxes: Sequence[Sequence[float]], scale: NDArray[np.float64
         if low[0] <= index + 1 and index <= high[0]:
             found.append(Box(label=name, x0=low[2], y0=low[1], x1=high[2], y1=high[1]))
     return found
-
-
-def _plane(volume: Volume, axis: int, index: int, marks: Sequence[Finding]) -> Thumbnail:
-    from vesalius.study.windows import apply_window, default_window
-
-    values = volume.source.planes(axis, [index])[0]
-    window = volume.window or default_window(volume.origin.modality, values)
-    caption = f"plane {index} of the file's grid"
-    return Thumbnail(_drawn(apply_window(values, window), marks), caption)
 
 
 def _drawn(pixels: Pixels, findings: Sequence[Finding]) -> Image.Image:

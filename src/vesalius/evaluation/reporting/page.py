@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from vesalius.evaluation.reporting.charts import histogram, interval_bar, shares_bar, span_of
@@ -16,6 +17,7 @@ from vesalius.evaluation.reporting.errors import RIGHT, ErrorCase, leading_score
 from vesalius.evaluation.reporting.overlays import ANSWER_COLOUR, TRUTH_COLOUR, thumbnails
 from vesalius.evaluation.reporting.style import STYLE
 from vesalius.evaluation.scoring.item import FAILURES, ItemScore, outcome_of
+from vesalius.evaluation.scoring.places import KINDS
 from vesalius.evaluation.summary import Figure, Summary, Table
 from vesalius.evaluation.summary_text import number, remarks
 
@@ -83,7 +85,7 @@ def _head(summary: Summary) -> str:
     ]
     best = _best_baseline(summary)
     if best is not None:
-        tiles.append(("best baseline", number(best[1].value), best[0]))
+        tiles.append(("best baseline", number(best[1].value), f"{best[0]}, n = {best[1].n}"))
     told = "".join(
         f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(shown)}</dd><p>{escape(note)}</p></div>'
         for name, shown, note in tiles
@@ -239,12 +241,13 @@ def _errors(page: Page) -> str:
 
 def _card(case: ErrorCase, line: int) -> str:
     sample = case.sample
+    shown = thumbnails(sample, case.prediction, case.item)
     figures = "".join(
-        f'<figure><img src="{one.data_uri()}" width="{one.image.width}" height="{one.image.height}" loading="lazy" '
+        f'<figure><img src="{one.data_uri()}" width="{one.image.width}" height="{one.image.height}" decoding="async" '
         f'alt="{escape(one.caption or "picture of the item")}">'
         + (f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else "")
         + "</figure>"
-        for one in thumbnails(sample, case.prediction, case.item)
+        for one in shown
     )
     rows = [
         ("question", sample.question or sample.prompt),
@@ -256,6 +259,8 @@ def _card(case: ErrorCase, line: int) -> str:
         f'<dt>{name}</dt><dd dir="auto" lang="{lang}">{escape(_short(text)) or "<i>nothing</i>"}</dd>'
         for name, text in rows
     )
+    if len(shown) > 1 and sample.kind in KINDS and not isinstance(sample.extra.get("image"), int):
+        figures += "<p class=faint>Which picture the places are on is not stored; they are drawn on each.</p>"
     groups = " · ".join(name for name in case.item.groups if not name.startswith("form="))
     reasons = "".join(f"<span class=tag>{escape(reason)}</span>" for reason in case.reasons)
     return (
@@ -273,8 +278,12 @@ def _truth(gold: Any, options: Mapping[str, str] | None) -> str:
     if isinstance(gold, Mapping) and "rle" not in gold and "counts" in gold and "size" in gold:
         return "a mask"
     if isinstance(gold, list | tuple):
-        return ", ".join(_truth(one, None) for one in cast("Sequence[Any]", gold))
-    return "a mask" if hasattr(gold, "parts") else str(gold)
+        listed = cast("Sequence[Any]", gold)
+        nested = any(isinstance(one, list | tuple | Mapping) for one in listed)
+        return ("; " if nested else ", ").join(_truth(one, None) for one in listed)
+    if isinstance(gold, Mapping):
+        return "; ".join(f"{key}: {_truth(value, None)}" for key, value in cast("Mapping[str, Any]", gold).items())
+    return "a mask" if isinstance(gold, Path) else f"{gold:g}" if isinstance(gold, float) else str(gold)
 
 
 def _said(case: ErrorCase) -> str:
