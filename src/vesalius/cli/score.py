@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from vesalius.evaluation.judge_run import Judged
     from vesalius.evaluation.summary import Summary
 
 __all__ = ["score"]
@@ -31,6 +33,18 @@ def score(
     errors: Annotated[
         int, typer.Option(help="Errors the report shows; 0 keeps questions, answers and pictures out of it.")
     ] = 50,
+    judge: Annotated[
+        str | None, typer.Option(help="A model that judges open answers and rubrics: name, checkpoint folder, hub id.")
+    ] = None,
+    judge_endpoint: Annotated[
+        str | None, typer.Option(help="The OpenAI-compatible server that --judge is asked at.")
+    ] = None,
+    judge_labels: Annotated[
+        Path | None, typer.Option(help="CSV or JSON Lines of id and label by people, to agree with.")
+    ] = None,
+    judge_cache: Annotated[
+        Path | None, typer.Option(help="Where verdicts are kept; judge_cache.jsonl in the run's folder by default.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON and nothing else.")] = False,
 ) -> None:
     """Score a run; writes scores.jsonl, summary.json and a report beside its predictions."""
@@ -45,18 +59,68 @@ def score(
         raise OptionError(f"seed is {seed}; it must be 0 or more.")
     if not 0 <= errors <= 1000:
         raise OptionError(f"errors is {errors}; it must be 0 to 1000.")
+    judging = _judging(judge, judge_endpoint, judge_labels, judge_cache)
     summaries: list[Summary] = []
+    judgements: list[Judged | None] = []
     for one in run_folders(run):
         summary = score_run(one.path, profile, partial=partial, data=data, resamples=resamples, seed=seed)
         summaries.append(summary)
+        judged = None if judging is None else judging(one.path, data, resamples, seed)
+        judgements.append(judged)
         if report:
-            write_report(one.path, summary, data=data, errors=errors)
+            told = () if judged is None else (judged,)
+            write_report(one.path, summary, data=data, errors=errors, judged=told)
     if json:
-        told = [one.to_json() for one in summaries]
-        print(json_module.dumps(told if len(told) > 1 else told[0], ensure_ascii=False, indent=1))
+        rows = [
+            one.to_json() | ({} if judged is None else {"judged": judged.to_json()})
+            for one, judged in zip(summaries, judgements, strict=True)
+        ]
+        print(json_module.dumps(rows if len(rows) > 1 else rows[0], ensure_ascii=False, indent=1))
         return
-    for one in summaries:
+    for one, judged in zip(summaries, judgements, strict=True):
         _show(one)
+        if judged is not None:
+            print(judged)
+
+
+def _judging(
+    name: str | None, endpoint: str | None, labels: Path | None, cache: Path | None
+) -> Callable[[Path, Path | None, int, int], Judged | None] | None:
+    """How a run is judged: the model is loaded once. None where no judge is named."""
+    from vesalius.errors import OptionError
+
+    if name is None:
+        given = {"--judge-endpoint": endpoint, "--judge-labels": labels, "--judge-cache": cache}
+        if wrong := [option for option, value in given.items() if value is not None]:
+            raise OptionError(f"{wrong[0]} needs --judge.", fix="Name the model that judges.")
+        return None
+    from vesalius.evaluation.judge_cache import JudgeCache
+    from vesalius.evaluation.judge_run import judge_run
+    from vesalius.evaluation.judges import Judge
+
+    if endpoint is not None:
+        from vesalius.inference.endpoint import Endpoint
+        from vesalius.inference.identity import Identity
+
+        there = Endpoint(endpoint, name)
+        model, identity = there, Identity(name, there.address)
+    else:
+        from vesalius.cli.fetched import fetched
+        from vesalius.inference.identity import identify
+        from vesalius.inference.model import load
+
+        place = fetched(name)
+        model, identity = load(place), identify(place, name)
+
+    def run_judged(path: Path, data: Path | None, resamples: int, seed: int) -> Judged | None:
+        kept = JudgeCache(cache if cache is not None else path / "judge_cache.jsonl")
+        judge = Judge(model, identity, kept)
+        found = judge_run(path, judge, data=data, labels=labels, resamples=resamples, seed=seed)
+        if found is None:
+            print(f"{path.name}: no open, closed or conversation items to judge.", file=sys.stderr)
+        return found
+
+    return run_judged
 
 
 def _show(summary: Summary) -> None:

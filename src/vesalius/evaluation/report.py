@@ -29,7 +29,7 @@ from vesalius.evaluation.survey import asked_by, read_split
 from vesalius.findings.writing import replacing
 
 if TYPE_CHECKING:
-    from vesalius.evaluation.judges import Judged
+    from vesalius.evaluation.judge_run import Judged
 
 __all__ = ["FILES", "MOST_ERRORS", "write_report"]
 

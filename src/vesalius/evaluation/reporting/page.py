@@ -22,7 +22,7 @@ from vesalius.evaluation.summary import Figure, Summary, Table
 from vesalius.evaluation.summary_text import number, remarks
 
 if TYPE_CHECKING:
-    from vesalius.evaluation.judges import Judged
+    from vesalius.evaluation.judge_run import Judged
 
 __all__ = ["Page", "report_page"]
 
