@@ -42,17 +42,19 @@ CHANGES = {
     "enlarged": lambda image: image.resize((image.width * 2, image.height * 2), Image.Resampling.LANCZOS),
     "brighter": lambda image: image.point(lambda v: min(255, round(v * 1.15 + 10))),
     "darker": lambda image: image.point(lambda v: round(v * 0.6)),
-    "colour": lambda image: image.convert("RGB"),
-    "recompressed": None,
+    "cropped": lambda image: image.crop((2, 2, image.width - 2, image.height - 2)),
 }
+PAIRS = [("pixels", one) for one in ("resized", "enlarged", "brighter", "darker", "recompressed")]
+PAIRS += [("starter", "brighter"), ("starter", "cropped")]
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("embedding", ["pixels", "starter"])
-def test_a_changed_copy_is_found_with_its_original(change, embedding, phantoms, tmp_path) -> None:
-    if embedding == "starter" and (not encoder_is_here() or change != "brighter"):
-        pytest.skip("the encoder is asked once, where it is here")
-    originals = pictures(phantoms)[::4]
+@pytest.mark.parametrize(("embedding", "change"), PAIRS)
+def test_a_changed_copy_is_found_with_its_original(embedding, change, phantoms, tmp_path) -> None:
+    if embedding == "starter" and not encoder_is_here():
+        pytest.skip("the encoder is not on this machine")
+    # A picture that is all but black is found by its bytes alone.
+    originals = [path for path in pictures(phantoms) if np.asarray(Image.open(path)).std() > 8][::4]
+    assert len(originals) >= 5
     for path in originals:
         image = Image.open(path)
         if change == "recompressed":

@@ -189,7 +189,7 @@ def _judged(
     failures = Counter(verdict.reason for verdict in verdicts if verdict.correct is None)
     return Judged(
         judge=judge.id,
-        prompts={kind: prompt_id(kind) for kind in sorted({case.kind for case in cases})},
+        prompts={case.kind: prompt_id(case.kind) for case in sorted(cases, key=lambda case: case.kind)},
         figure=figure,
         items=len(by_item),
         failed=len(by_item) - len(kept),

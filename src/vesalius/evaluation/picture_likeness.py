@@ -20,7 +20,8 @@ NEAR_BITS = 40
 """Hashes that differ in at most so many bits are of one picture."""
 MAYBE_BITS = 80
 """Up to so many, the embedding decides."""
-_FLAT = 0.5
+_FLAT = 2.0
+"""Grey levels by which the cells of a picture must differ (standard deviation) for its hash to mean anything."""
 
 Pixels = NDArray[np.uint8]
 
@@ -29,8 +30,9 @@ def _grey(picture: Pixels) -> NDArray[np.float64]:
     """`[32, 32]`, the mean of what lies under each cell."""
     from PIL import Image
 
-    small = Image.fromarray(picture).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64)
+    # As float, for the steps of 8 bits are coarse in a dark picture.
+    grey = Image.fromarray(picture).convert("L").convert("F")
+    return np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from vesalius.models.parts.dinov2_encode import Dinov2Encoder
 
 __all__ = ["embed_pictures", "encoder_is_here"]
 
@@ -25,6 +30,13 @@ def encoder_is_here() -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def _encoder() -> Dinov2Encoder:
+    from vesalius.models.starter_base import lean_encoder
+
+    return lean_encoder()
+
+
 def embed_pictures(pictures: Sequence[NDArray[np.uint8]], *, batch: int = 16) -> NDArray[np.float32]:
     """Unit vectors `[N, 384]` of pictures `[H, W]` or `[H, W, 3]` uint8; their cosine is a dot product.
 
@@ -34,9 +46,9 @@ def embed_pictures(pictures: Sequence[NDArray[np.uint8]], *, batch: int = 16) ->
     import torch
     from PIL import Image
 
-    from vesalius.models.starter_base import IMAGE_MEAN, IMAGE_STD, lean_encoder
+    from vesalius.models.starter_base import IMAGE_MEAN, IMAGE_STD
 
-    encoder = lean_encoder()
+    encoder = _encoder()
     found = np.zeros((len(pictures), 384), np.float32)
     mean, std = (np.asarray(values, np.float32) for values in (IMAGE_MEAN, IMAGE_STD))
     for start in range(0, len(pictures), batch):
