@@ -32,7 +32,7 @@ from vesalius.study.items import Clip, Picture, Slide, Volume
 __all__ = ["Contamination", "Embedding", "PicturePair", "contamination"]
 
 Embedding = Literal["auto", "starter", "pixels"]
-_ALIKE = {"starter": 0.97, "pixels": 0.98}
+_ALIKE = {"starter": 0.985, "pixels": 0.98}
 """Cosine from which the embedding takes two pictures for one."""
 HALF = 0.5
 

@@ -18,7 +18,7 @@ _SIDE, _LOW = 32, 16
 BITS = _LOW * _LOW - 1
 NEAR_BITS = 40
 """Hashes that differ in at most so many bits are of one picture."""
-MAYBE_BITS = 80
+MAYBE_BITS = 60
 """Up to so many, the embedding decides."""
 _FLAT = 2.0
 """Grey levels by which the cells of a picture must differ (standard deviation) for its hash to mean anything."""
