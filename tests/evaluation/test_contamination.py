@@ -44,8 +44,10 @@ CHANGES = {
     "darker": lambda image: image.point(lambda v: round(v * 0.6)),
     "cropped": lambda image: image.crop((2, 2, image.width - 2, image.height - 2)),
 }
-PAIRS = [("pixels", one) for one in ("resized", "enlarged", "brighter", "darker", "recompressed")]
-PAIRS += [("starter", "brighter"), ("starter", "cropped")]
+PAIRS = [
+    *(("pixels", one) for one in ("resized", "enlarged", "brighter", "darker", "recompressed")),
+    *(("starter", one) for one in ("brighter", "cropped")),
+]
 
 
 @pytest.mark.parametrize(("embedding", "change"), PAIRS)
