@@ -209,4 +209,8 @@ def _score(run: RunFolder) -> None:
         if exc.name != "vesalius.evaluation.score":
             raise
         return
-    print(scoring.score_run(run.path))
+    summary = scoring.score_run(run.path)
+    print(summary)
+    from vesalius.evaluation.report import write_report
+
+    print(f"Report: {write_report(run.path, summary)[0]}")

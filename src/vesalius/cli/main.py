@@ -37,6 +37,9 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("vesalius.cli.evaluate", "evaluate", "Ask a model the questions of benchmarks and score it."),
     "score": Command("vesalius.cli.score", "score", "Score stored answers, with intervals and baselines."),
     "compare": Command("vesalius.cli.compare", "compare", "Say whether two runs differ by more than chance."),
+    "contamination": Command(
+        "vesalius.cli.contamination", "contamination", "Say how much of a benchmark a training set holds."
+    ),
     "phantom": Command("vesalius.cli.phantom", "phantom", "Make generated studies with exact truth."),
     "starter": Command("vesalius.cli.starter", "app", "Install, check or remove the embedded model's base weights."),
     "deidentify": Command("vesalius.cli.deidentify", "deidentify", "Write copies of DICOM files without identity."),

@@ -19,7 +19,7 @@ from vesalius.evaluation.scoring import answers, measures, places, reports, tree
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.summary import Figure, figure_of
 
-__all__ = ["baseline_figures", "training_samples"]
+__all__ = ["Guess", "baseline_figures", "item_guesses", "training_samples"]
 
 _TYPES = ("question_type", "answer_type", "content_type", "task")
 Guess = Callable[[Sample], Mapping[str, float] | None]
@@ -41,17 +41,7 @@ def baseline_figures(
     """(name → figure, notes). `items`: the scored items of `samples`, whose clusters the intervals use."""
     known = train or samples
     notes = [] if train else ["Most frequent answers and median counts are of the scored split itself: no train split."]
-    guesses: dict[str, tuple[str, Guess]] = {
-        "most frequent answer": ("accuracy", _most_frequent(known)),
-        "random option (expected)": ("accuracy", _random),
-        "longest option": ("accuracy", _longest),
-        "always no": ("accuracy", _always_no),
-        "constant report": ("rouge_l", _constant_report(samples, known)),
-        "whole image": ("iou", _constant_box(0.0, 1.0)),
-        "centre half": ("iou", _constant_box(0.25, 0.75)),
-        "median count": ("count_exact", _median_count(known)),
-        "median measurement": ("within_10", _median_measure(known)),
-    }
+    guesses = item_guesses(known) | {"constant report": ("rouge_l", _constant_report(samples, known))}
     found: dict[str, Figure] = {}
     ordered = sorted(zip(samples, items, strict=True), key=lambda pair: pair[0].id)
     for name, (metric, guess) in guesses.items():
@@ -81,6 +71,20 @@ def _mask_baselines(items: Sequence[ItemScore], resamples: int, seed: int) -> di
             rows.append(replace(item, scores={"dice": dice}, ratios={}))
         found[name] = figure_of("dice", rows, resamples, seed)
     return found
+
+
+def item_guesses(known: Sequence[Sample]) -> dict[str, tuple[str, Guess]]:
+    """Name → (metric, guess) of the baselines that answer one item at a time. `known`: items whose truth they know."""
+    return {
+        "most frequent answer": ("accuracy", _most_frequent(known)),
+        "random option (expected)": ("accuracy", _random),
+        "longest option": ("accuracy", _longest),
+        "always no": ("accuracy", _always_no),
+        "whole image": ("iou", _constant_box(0.0, 1.0)),
+        "centre half": ("iou", _constant_box(0.25, 0.75)),
+        "median count": ("count_exact", _median_count(known)),
+        "median measurement": ("within_10", _median_measure(known)),
+    }
 
 
 def _type(sample: Sample) -> tuple[str, ...]:

@@ -188,6 +188,8 @@ class Endpoint:
         trace: dict[str, Any] = {"scene": "", "warnings": []}
         if reply.problem:
             trace["error"] = reply.problem
+        if reply.model:
+            trace["served"] = reply.model
         return Answer(reply.text, (), usage, self.name, question, items, reply.thinking, trace, raw=raw)
 
 

@@ -12,7 +12,7 @@ __all__ = ["Reply", "read_reply"]
 
 @dataclass(frozen=True)
 class Reply:
-    """`finish`: "stop" | "length" | "error". `problem`: why it is an error."""
+    """`finish`: "stop" | "length" | "error". `problem`: why it is an error. `model`: what the server says it used."""
 
     text: str = ""
     thinking: str = ""
@@ -20,6 +20,7 @@ class Reply:
     prompt_tokens: int = 0
     new_tokens: int = 0
     problem: str = ""
+    model: str = ""
 
 
 def read_reply(body: bytes) -> Reply:
@@ -49,6 +50,7 @@ def read_reply(body: bytes) -> Reply:
         "length" if cut else "stop",
         _count(_get(usage, "prompt_tokens")),
         _count(_get(usage, "completion_tokens")),
+        model=served if isinstance(served := _get(given, "model"), str) else "",
     )
 
 

@@ -10,15 +10,18 @@ from vesalius.evaluation.statistics.bootstrap import (
 )
 from vesalius.evaluation.statistics.clusters import Clusters, cluster_items, clustered_standard_error
 from vesalius.evaluation.statistics.compare import Holm, McNemar, holm, mcnemar, randomisation_p
+from vesalius.evaluation.statistics.kappa import KappaInterval, bootstrap_kappa
 from vesalius.evaluation.statistics.seeds import SeedSummary, over_seeds
 
 __all__ = [
     "Clusters",
     "Holm",
     "Interval",
+    "KappaInterval",
     "McNemar",
     "SeedSummary",
     "bootstrap_difference",
+    "bootstrap_kappa",
     "bootstrap_macro",
     "bootstrap_mean",
     "bootstrap_ratio",
