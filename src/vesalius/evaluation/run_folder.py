@@ -52,8 +52,8 @@ class RunFolder:
 
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark that was run, by the prompt and on the shift it was run with; for imported answers, the one their
-        items lie beside."""
+        """The benchmark that was run, by the prompt and on the shift it was run with; for imported answers, the one
+        their items lie beside."""
         from vesalius.evaluation.benchmarks import benchmark
         from vesalius.evaluation.imported import imported_benchmark
         from vesalius.evaluation.shift import rederived
