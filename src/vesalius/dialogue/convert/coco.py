@@ -1,5 +1,5 @@
-"""COCO: one object of `images, annotations, categories`; `bbox` is [x, y, width, height] in pixels from the outer corner
-of the first pixel. Run lengths become masks; polygons do with pycocotools. One sample per picture and category."""
+"""COCO: one object of `images, annotations, categories`; `bbox` is [x, y, width, height] in pixels from the outer
+corner of the first pixel. Run lengths become masks; polygons do with pycocotools. One sample per picture and category."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _rows(source: Path, options: Options) -> Iterator[RawRow]:
     for number, image in enumerate(loaded["images"], 1):
         own = on.get(image.get("id"), []) if isinstance(image, dict) else []
         yield RawRow(number, {"image": image, "annotations": own, "names": names}, source.stem)
-    for lost in (key for key in on if key not in known):
+    for _ in (key for key in on if key not in known):
         number += 1
         yield RawRow(number, RowError("annotations name an image that is not in images", "Add it or take them out."))
 
