@@ -238,7 +238,7 @@ def test_medsg_boxes_lie_in_the_picture_that_is_named(tmp_path: Path) -> None:
     source = rows(tmp_path / "train.json", [
         {"id": "p", "messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}],
          "images": images},
-        {"id": "q", "task": "referring", "question": "Find it. Output only the coordinates. Format: x", "images": images,
+        {"id": "q", "task": "referring", "question": "Find it. Output only the coordinates. x", "images": images,
          "answer": [1, 2, 3, 4], "additional_info": "the second image"},
     ])  # fmt: skip
     first, second = converted(source, "medsg")

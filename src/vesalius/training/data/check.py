@@ -28,8 +28,8 @@ _LONG_ANSWER = 24
 
 @dataclass
 class Checked:
-    """`rows`: all rows. `bad`: those that cannot be trained on, one entry a fault. `faults`: what is wrong with the file
-    as a whole. `warnings`: remark → numbers of the rows it is about (the first hundred). `token_source`: what
+    """`rows`: all rows. `bad`: those that cannot be trained on, one entry a fault. `faults`: what is wrong with the
+    file as a whole. `warnings`: remark → numbers of the rows it is about (the first hundred). `token_source`: what
     counted the tokens."""
 
     file: str

@@ -56,8 +56,8 @@ def conversation_of(
     """The list of `{"role", "content"}` that `model.prepare` takes; the last turn is the answer to learn.
 
     `folder`: that of the samples file; media paths are resolved against it. `saying`: how places are said
-    (`saying_of`); needed only for samples that hold any. Raises InputError when marks, media or targets do not fit or nothing is to be
-    learnt, OptionError when places must be said and `saying` is missing or cannot say them.
+    (`saying_of`); needed only for samples that hold any. Raises InputError when marks, media or targets do
+    not fit or nothing is to be learnt, OptionError when places must be said and `saying` is missing or cannot say them.
     """
     if problem := next(mark_problems(sample), None):
         raise InputError(f"{problem.reason}.", fix=problem.fix)

@@ -1,9 +1,9 @@
 """Several data sets as one endless stream of samples, in an order that a seed fixes and any process count shares.
 
 A source's chance is proportional to weight x rows^(1/temperature): temperature 1 mixes by size, infinity by weight
-alone. Modalities are balanced the same way over all sources, rows^(1/modality_temperature), where a modality is never drawn
-more than `max_oversampling` times as often as its share would have it. Within a source and modality every sample comes once
-before any comes twice.
+alone. Modalities are balanced the same way over all sources, rows^(1/modality_temperature), where a modality is never
+drawn more than `max_oversampling` times as often as its share would have it. Within a source and modality every sample
+comes once before any comes twice.
 """
 
 from __future__ import annotations
