@@ -108,7 +108,7 @@ def test_good_data_are_described_with_plots(data: Path, capsys: pytest.CaptureFi
     warned = {one["what"]: one["rows"] for one in told["warnings"]}
     assert next(rows for what, rows in warned.items() if "word for word" in what) == [34]
     assert next(count["count"] for count in told["warnings"] if "says the same" in count["what"]) == 28
-    assert told["longer_than_max_length"] == 4
+    assert told["longer_than_max_length"] == 1
     page = report.read_text()
     assert page.count("<svg") >= 7
     assert "http" not in page

@@ -68,7 +68,7 @@ def test_a_family_prepares_what_comes_out(folder: Path, checkpoint: str) -> None
 
     model = vesalius.load(str(Path(__file__).parents[1] / "fixtures" / "medmo" / checkpoint))
     sample = talk(user("<image>\nWhere is it?"), answer(boxes=(BOX,)))
-    for options in ({}, {"min_pixels": 20_000}):
+    for options in ({}, {"min_pixels": 6_000}):
         saying = saying_of(model, **options)
         conversation = conversation_of(sample, folder, saying)
         batch = model.prepare(conversation, **options)

@@ -19,9 +19,9 @@ _MOST_LABELS = 2_000
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text without a tokenizer at hand: four letters of a Latin word, one digit, one sign or one letter of
-    another script each. Good to a quarter or so; a figure made of it says that it is an estimate."""
-    return len(_PIECES.findall(text))
+    """Tokens of a text without a tokenizer at hand: four characters of ASCII text; else
+    four letters of a Latin word, one digit, one sign or one letter of another script each. Good to a quarter or so; a figure made of it says that it is an estimate."""
+    return -(-len(text) // 4) if text.isascii() else len(_PIECES.findall(text))
 
 
 def sample_texts(sample: Sample) -> tuple[str, str]:
