@@ -19,8 +19,8 @@ _MOST_LABELS = 2_000
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text without a tokenizer at hand: one for four characters of ASCII text; else one for four letters of a
-    Latin word, for a digit, a sign, or a letter of another script. An estimate, and whoever prints it says so."""
+    """Tokens of a text without a tokenizer at hand: one for four characters of ASCII text; else one for four letters of
+    a Latin word, for a digit, a sign, or a letter of another script. An estimate, and whoever prints it says so."""
     return -(-len(text) // 4) if text.isascii() else len(_PIECES.findall(text))
 
 
