@@ -43,6 +43,7 @@ from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.training.packing import rows_of_lengths
 
 BATCH, WINDOW = 8, 50
+RIVALS = ["random", "grouped", "trl"]
 Step = Callable[[], None]
 
 
@@ -277,11 +278,11 @@ def trl_steps(
     yield from taken
 
 
-def measure(name: str, task: Task, rounds: int) -> None:
+def measure(name: str, task: Task, rounds: int, chosen: Sequence[str]) -> None:
     """Run the contenders in turn and print their table."""
     lengths = task.lengths
     contenders: dict[str, list[list[int]]] = {}
-    rates: dict[str, list[tuple[float, float]]] = {"random": [], "grouped": [], "trl": [], "ours": []}
+    rates: dict[str, list[tuple[float, float]]] = {who: [] for who in [*RIVALS, "ours"]}
     for number in range(rounds):
         contenders = {
             "random": random_batches(lengths, number),
@@ -289,6 +290,7 @@ def measure(name: str, task: Task, rounds: int) -> None:
             "trl": random_batches(lengths, number + 100),
             "ours": rows_of_lengths(lengths, task.max_length, 128),
         }
+        contenders = {who: batches for who, batches in contenders.items() if who in chosen}
         for who in contenders:
             task.zero()
             if who == "trl":
@@ -359,6 +361,7 @@ def main() -> None:
     reader.add_argument("--models", nargs="*", default=["starter", "qwen3vl"], choices=["starter", "qwen3vl"])
     reader.add_argument("--rounds", type=int, default=3)
     reader.add_argument("--samples", type=int, default=96)
+    reader.add_argument("--rivals", nargs="*", default=RIVALS, choices=RIVALS)
     reader.add_argument("--memory", action="store_true")
     given = reader.parse_args()
     warnings.filterwarnings("ignore")
@@ -374,7 +377,7 @@ def main() -> None:
           f"{len(rows) * 16384 / sum(whole):.3f}")  # fmt: skip
     makers = {"starter": starter, "qwen3vl": qwen3vl}
     for name in given.models:
-        measure(name, makers[name](given.samples), given.rounds)
+        measure(name, makers[name](given.samples), given.rounds, [*given.rivals, "ours"])
     if given.memory:
         memory(min(3, given.rounds))
 
