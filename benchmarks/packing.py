@@ -117,7 +117,8 @@ def starter(count: int) -> Task:
     from vesalius.training.starter.say import LORA_TARGETS
 
     torch.manual_seed(0)
-    language: Any = load_language().to(torch.bfloat16)
+    language: Any = load_language()
+    language.to(torch.bfloat16)
     lora = LoraConfig(r=16, lora_alpha=32, target_modules=LORA_TARGETS, lora_dropout=0.0, bias="none")
     adapted: Any = get_peft_model(language, lora)
     causal = adapted.get_base_model()
@@ -253,7 +254,8 @@ def trl_steps(
 ) -> Iterator[tuple[float, float]]:
     """Seconds of each forward and backward pass of TRL's trainer over the rows."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(
