@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,7 +160,3 @@ def test_a_row_trains_the_same_with_recomputed_activations() -> None:
         text.activation_checkpointing_disable()
         text.eval()
     close(again, plain)
-
-
-def fixture_rows(family: str) -> list[Path]:
-    return sorted((FIXTURES / family).glob("*/cases/packed*.json"))
