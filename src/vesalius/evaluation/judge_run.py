@@ -105,7 +105,7 @@ def judge_run(
     """
     run = RunFolder(path, benchmark)
     manifest = run.manifest
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
     rows = {row.id: row for row in run.predictions()}
     told = {} if labels is None else read_labels(Path(labels))
     cases: list[Case] = []

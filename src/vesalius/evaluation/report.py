@@ -96,7 +96,7 @@ def _cases(
 ) -> tuple[list[ErrorCase], int]:
     """(the most telling errors, with their media; how many errors there are)."""
     manifest = run.manifest
-    folder = Path(data if data is not None else manifest["data"])
+    folder = run.data if data is None else Path(data)
 
     def read() -> Any:
         return read_split(run.benchmark, folder, manifest["split"], manifest["limit"])
