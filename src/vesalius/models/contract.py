@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
@@ -24,6 +24,7 @@ __all__ = [
     "Quirks",
     "Shown",
     "Spoken",
+    "Trainable",
     "media_of",
     "turns_of",
 ]
@@ -157,4 +158,19 @@ class Family(Protocol):
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
         """What the answer located, in original pixels."""
+        ...
+
+
+class Trainable(Family, Protocol):
+    """A family whose weights take gradients. `model`: its network."""
+
+    model: Any
+
+    def parts(self) -> Mapping[str, nn.ModuleList]:
+        """The parts that are trained, frozen or adapted on their own ("vision", "projector", "language", "mask_head"),
+        each with its modules. Every parameter is in exactly one."""
+        ...
+
+    def stored(self, published: str) -> Tensor | None:
+        """The weight a tensor name of the checkpoint stands for, None where it is not part of the network."""
         ...
