@@ -24,7 +24,7 @@ from vesalius.models.tensor_files import FLOATS, shards, write_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Converted", "Target", "convert"]
+__all__ = ["Converted", "Target", "appearing", "convert"]
 
 Target = Literal["auto", "same", "clean", "published", "hf", "original"]
 Progress = Callable[[int, int], None]
@@ -95,7 +95,7 @@ def convert(
     )
     total = sum(payload.num_bytes for tensors in plan.weights.values() for payload in tensors.values())
     _check_room(end, total + sum(path.stat().st_size for path in plan.files.values()) + _ROOM)
-    with _appearing(end) as partial:
+    with appearing(end) as partial:
         _write(partial, plan, max_shard_bytes, total, on_progress)
     count = sum(len(tensors) for tensors in plan.weights.values())
     return Converted(end, checkpoint.card.name, plan.layout, count, total, plan.shared, plan.left, lossless)
@@ -131,7 +131,7 @@ def _check_room(destination: Path, needed: int) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
+def appearing(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes its name when the block is done, and is gone with everything new when it fails."""
     made: list[Path] = []
     partial: Path | None = None
