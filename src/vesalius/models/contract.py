@@ -22,6 +22,7 @@ __all__ = [
     "Loading",
     "NamedTensors",
     "Quirks",
+    "RowLoss",
     "Shown",
     "Spoken",
     "Trainable",
@@ -60,6 +61,23 @@ class Loading:
     quirks: Quirks = "published"
     quantize: Literal["8bit", "4bit"] | None = None
     device_map: str | Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class RowLoss:
+    """What a row of one or several samples costs.
+
+    `summed`: scalar float32 with gradient, the sum of the cross entropies of its learned tokens; `tokens`: how many
+    these are.  `per_sample` `[S]` float32: the same sums of each sample, detached; `tokens_per_sample`: their counts.
+    `others`: further losses by name, already weighed, as (sum with gradient, count).  The loss of a step over several
+    rows is Σ summed / Σ tokens and, of each other loss, Σ sum / Σ count.
+    """
+
+    summed: Tensor
+    tokens: int
+    per_sample: Tensor
+    tokens_per_sample: tuple[int, ...]
+    others: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict[str, tuple[Tensor, int]])
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,8 @@ class Family(Protocol):
 
 
 class Trainable(Family, Protocol):
-    """A family whose weights take gradients. `model`: its network."""
+    """A family that learns, part by part, from packed rows in which nothing is padded and no sample sees another.
+    `model`: its network."""
 
     model: Any
 
@@ -173,4 +192,17 @@ class Trainable(Family, Protocol):
 
     def stored(self, published: str) -> Tensor | None:
         """The weight a tensor name of the checkpoint stands for, None where it is not part of the network."""
+        ...
+
+    def length(self, batch: Batch) -> int:
+        """Positions the language model reads of a prepared batch: what it takes of a row."""
+        ...
+
+    def pack(self, batches: Sequence[Batch]) -> Batch:
+        """One row of several samples, each made by `prepare` from a conversation that ends with an answer. Positions
+        restart with every sample, whose first token is never learned. InputError for none."""
+        ...
+
+    def row_loss(self, batch: Batch, **options: Any) -> RowLoss:
+        """What a row (of `pack`, or of one sample from `prepare`) costs. InputError where nothing is learned."""
         ...

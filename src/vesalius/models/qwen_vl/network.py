@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.placement import LanguageTower, computing_device
 from vesalius.models.qwen_vl.config import Generation
 from vesalius.models.weights import building
@@ -141,16 +142,16 @@ class VlNetwork:
         return seen.pooler_output, list(getattr(seen, "deepstack_features", None) or ())
 
     def hidden(self, batch: Mapping[str, Tensor], seen: Seen | None = None) -> Tensor:
-        """`[B, L, D]` after the final norm. A packed row is kept apart by its four rows of positions, padding by the
-        mask."""
+        """`[B, L, D]` after the final norm. Samples of a packed row are kept apart by segments, padding by the mask."""
         seen = seen or self.see(batch)
         mask = batch.get("attention_mask")
+        apart: dict[str, Any] = {"attention_mask": None if mask is None or bool(mask.all()) else mask.to(self.device)}
+        lengths: tuple[int, ...] = getattr(batch, "lengths", ())
+        if len(lengths) > len(seen.embeds):
+            apart = segment_keywords(self.text, lengths)
+        positions = batch["position_ids"].to(self.device)
         return self.text(
-            inputs_embeds=seen.embeds,
-            position_ids=batch["position_ids"].to(self.device),
-            attention_mask=None if mask is None or bool(mask.all()) else mask.to(self.device),
-            use_cache=False,
-            **seen.first,
+            inputs_embeds=seen.embeds, position_ids=positions, use_cache=False, **apart, **seen.first
         ).last_hidden_state
 
     def decoder(self, positions: Tensor, seen: Mapping[str, Any], max_positions: int) -> HfDecoder:
