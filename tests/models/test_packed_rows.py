@@ -23,7 +23,43 @@ MIXED = [
     [*user(VIDEO, "What moves?", OTHER), {"role": "assistant", "content": "A dot."}],
     [*user(VOLUME, "Which organ?"), {"role": "assistant", "content": "The liver, on every slice."}],
 ]
-CHECKPOINTS = ["medmo/qwen3vl_tiny", "medmo/qwen25vl_tiny", "citrusv/citrusv_tiny"]
+LESION = {"type": "image", "image": str(FIXTURES / "medmvl" / "inputs" / "lesion_rgb.png")}
+CT = {"type": "volume", "volume": str(FIXTURES / "medmvl" / "inputs" / "ct_int16.npy")}
+WORDS = [*user("What is the normal size of the liver?"), {"role": "assistant", "content": "Fifteen centimetres."}]
+MEDMVL = {
+    "pictures": [
+        [*user(LESION, "What is shown?"), {"role": "assistant", "content": "A lesion."}],
+        WORDS,
+        [*user(LESION, "Where?", LESION), {"role": "assistant", "content": "On the left, in both."}],
+        [*user(LESION, "Which colour?"), {"role": "assistant", "content": "Brown."}],
+    ],
+    "slices": [
+        [*user({**CT, "num_slices": 3}, "Which organ?"), {"role": "assistant", "content": "The liver."}],
+        WORDS,
+        [*user({**CT, "num_slices": 5}, "Is it large?"), {"role": "assistant", "content": "No, it is not."}],
+        [*user(LESION, "Which colour?"), {"role": "assistant", "content": "Brown."}],
+    ],
+    "volumes": [
+        [*user(CT, "Which organ?"), {"role": "assistant", "content": "The liver."}],
+        WORDS,
+        [*user(CT, "Is it large?"), {"role": "assistant", "content": "No, it is not."}],
+        [*user(CT, "Findings?"), {"role": "assistant", "content": "None."}],
+    ],
+}
+KINDS = {
+    "medmvl/clip_mlp_llama3": "pictures",
+    "medmvl/siglip_mlp_phi3": "pictures",
+    "medmvl/siglip_slices_attnpool_qwen2": "slices",
+    "medmvl/m3dclip_spatialpool_qwen2": "volumes",
+}
+CHECKPOINTS = [
+    *KINDS,
+    "medmo/qwen3vl_tiny",
+    "medmo/qwen25vl_tiny",
+    "citrusv/citrusv_tiny",
+    "hulumed/qwen2_hf",
+    "hulumed/qwen3_hf",
+]
 
 
 def gradients(model: Any, losses: list[Any]) -> dict[str, torch.Tensor]:
@@ -45,8 +81,7 @@ def close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> No
 
 
 def samples(model: Any, folder: str) -> list[Any]:
-    del folder
-    return [model.prepare(one) for one in MIXED]
+    return [model.prepare(one) for one in (MEDMVL[KINDS[folder]] if folder in KINDS else MIXED)]
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
@@ -96,18 +131,21 @@ def test_packing_packed_rows_is_packing_their_samples(checkpoint: str) -> None:
 def test_no_block_mask_is_built_for_a_packed_row(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded(FIXTURES / checkpoint)
     family = model.family
-    row = family.pack(samples(model, checkpoint))
+    alone = samples(model, checkpoint)
+    row = family.pack(alone)
     seen: list[Any] = []
     real = torch.nn.functional.scaled_dot_product_attention
 
     def watched(query: Any, *others: Any, **named: Any) -> Any:
-        seen.append((query.shape[-2], named.get("attn_mask")))
+        seen.append((query.shape[-2], named.get("attn_mask"), named.get("is_causal")))
         return real(query, *others, **named)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
     family.row_loss(row)
-    assert all(mask is None for _, mask in seen)
-    assert max(length for length, _ in seen) < family.length(row)
+    assert all(mask is None for _, mask, _ in seen)
+    causal = [length for length, _, is_causal in seen if is_causal]
+    assert causal[: len(alone)] == [family.length(one) for one in alone]
+    assert len(causal) % len(alone) == 0
 
 
 def test_a_row_trains_the_same_with_recomputed_activations() -> None:

@@ -28,7 +28,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Row:
-    """One packed row. It has the face of a batch for Trainer (`len`, `in`, `to`); the family moves the tensors itself."""
+    """One packed row, with the face of a batch for Trainer (`len`, `in`, `to`); the family moves the tensors itself."""
 
     batch: Any = field(repr=False)
     samples: tuple[Learned, ...]
