@@ -14,7 +14,7 @@ from typing import Any
 from vesalius.errors import OptionError, UnsupportedError
 from vesalius.models.adapters import is_adapter
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
-from vesalius.training.sft_data import Checked, SftData, read_sources
+from vesalius.training.sft_data import Checked, SftData, mixture_of
 
 __all__ = ["Trained", "train_sft"]
 
@@ -42,7 +42,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     _check_loggers(recipe)
     out = Path(recipe.out)
     _claim(out, recipe)
-    placed = read_sources(recipe.data, out / "phantoms")
+    mixture = mixture_of(recipe.data, recipe, out / "phantoms")
     base, called = _base(recipe, out, report)
     import torch
 
@@ -58,23 +58,23 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     dtype = "float32" if recipe.precision == "float32" else "auto"
     family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
     check_parts(family, recipe)
-    data = SftData(Model(family), recipe, placed)
+    data = SftData(Model(family), recipe, mixture)
     checked = data.check()
     _check_what_is_shown(recipe, checked)
     learning = learning_parts(family, recipe)
     for line in learning.lines():
         report(line)
-    steps = recipe.steps or _steps(recipe, checked, len(placed))
-    report(f"{len(placed)} samples, the longest of those checked takes {checked.longest} of {recipe.max_length} "
+    steps = recipe.steps or _steps(recipe, checked, mixture.num_rows)
+    report(f"{mixture.num_rows} samples, the longest of those checked takes {checked.longest} of {recipe.max_length} "
            f"positions; {steps} steps")  # fmt: skip
     for where, reason in checked.bad:
         report(f"skipped: {where}: {reason}")
     held_out = None
     if recipe.eval.every:
-        apart = SftData(data.model, recipe, read_sources(recipe.eval.data, out / "phantoms"))
-        held_out = RowStream(apart.held_out, endless=False)
+        apart = SftData(data.model, recipe, mixture_of(recipe.eval.data, recipe, out / "phantoms"))
+        held_out = RowStream(apart.held_out)
     trainer = _trainer(
-        family, learning, recipe, RowStream(data.rows, endless=True), held_out, steps, Meters(recipe.max_length, report)
+        family, learning, recipe, RowStream(data.rows), held_out, steps, Meters(recipe.max_length, report)
     )
     from vesalius.training.budget import newest_checkpoint
 
@@ -136,8 +136,8 @@ def _finished(
         shutil.rmtree(folder)
     save_trained(family, learning, base, folder, called)
     steps, log = int(trainer.state.global_step), tuple(trainer.state.log_history)
-    files = sorted({placed.file for placed in data.placed})
-    card = write_card(Path(recipe.out), recipe, learning.lines(), log, dict(data.skipped), files)
+    files = [file for source in data.mixture.sources for file in source.files]
+    card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
     kind = "adapter" if learning.lora is not None else "checkpoint"
     report(f"wrote the {kind} {folder} and {card}")
     return Trained(folder, steps, log)
