@@ -42,27 +42,29 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     """
     _check_loggers(recipe)
     out = Path(recipe.out)
-    _claim(out, recipe)
+    _check_claim(out, recipe)
     mixture = mixture_of(recipe.data, recipe, out / "phantoms")
     base, called = _base(recipe, out, report)
     import torch
 
     from vesalius.inference.model import Model
     from vesalius.models.placement import chosen_device
-    from vesalius.models.registry import load_family
+    from vesalius.models.registry import load_family, recognise
     from vesalius.training.learned_rows import RowStream
     from vesalius.training.meters import Meters
     from vesalius.training.parts import check_parts, learning_parts
 
     torch.manual_seed(recipe.seed)
-    device = str(chosen_device(recipe.device))
+    chosen_device(recipe.device)
     dtype = "float32" if recipe.precision == "float32" else "auto"
-    family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=dtype, quirks=recipe.quirks)
     check_parts(family, recipe)
     data = SftData(Model(family), recipe, mixture)
     checked = data.check()
     _check_what_is_shown(recipe, checked)
     learning = learning_parts(family, recipe)
+    if learning.lora is None and recognise(base).layout is None:
+        raise OptionError(f"{family.name} is saved as an adapter alone.", fix="Set parts.language to lora.")
     for line in learning.lines():
         report(line)
     steps = recipe.steps or _steps(recipe, checked, mixture.num_rows)
@@ -79,6 +81,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     )
     from vesalius.training.budget import newest_checkpoint
 
+    _claim(out, recipe)
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
@@ -146,9 +149,14 @@ def _finished(
     from vesalius.training.save_trained import save_trained
 
     folder = Path(recipe.out) / FINAL
+    fresh = folder.with_name(f"{FINAL}.new")
+    for left in (fresh, Path(recipe.out) / f"{FINAL}.old"):
+        shutil.rmtree(left, ignore_errors=True)
+    save_trained(family, learning, base, fresh, called)
     if folder.exists():
-        shutil.rmtree(folder)
-    save_trained(family, learning, base, folder, called)
+        folder.rename(folder.with_name(f"{FINAL}.old"))
+    fresh.rename(folder)
+    shutil.rmtree(folder.with_name(f"{FINAL}.old"), ignore_errors=True)
     steps, log = int(trainer.state.global_step), tuple(trainer.state.log_history)
     files = [file for source in data.mixture.sources for file in source.files]
     card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
@@ -167,19 +175,27 @@ def _check_loggers(recipe: SftRecipe) -> None:
             raise UnsupportedError(f"report_to needs {name}, which is not installed.", fix=f"Run: pip install {name}.")
 
 
-def _claim(out: Path, recipe: SftRecipe) -> None:
-    """Note in the folder which recipe runs there. OptionError where another one did."""
+def _check_claim(out: Path, recipe: SftRecipe) -> None:
+    """OptionError where another recipe was run in the folder, or none can be."""
     noted = out / "recipe.json"
-    own = sft_hash(recipe)
-    if noted.is_file():
-        if json.loads(noted.read_text(encoding="utf-8")).get("sha256") != own:
-            raise OptionError("the folder holds a run of another recipe.", file=out, fix="Name another: out=FOLDER.")
-        return
     try:
         out.mkdir(parents=True, exist_ok=True)
-        part = noted.with_suffix(".part")
-        part.write_text(json.dumps({"sha256": own, "recipe": asdict(recipe)}, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, noted)
+        told: Any = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
+    except OSError as exc:
+        raise OptionError(f"out cannot be used ({exc.strerror}).", file=out) from exc
+    except ValueError as exc:
+        raise OptionError("recipe.json is damaged.", file=out, fix="Name another: out=FOLDER.") from exc
+    if told and told.get("sha256") != sft_hash(recipe):
+        raise OptionError("the folder holds a run of another recipe.", file=out, fix="Name another: out=FOLDER.")
+
+
+def _claim(out: Path, recipe: SftRecipe) -> None:
+    """Note in the folder which recipe runs there."""
+    part = out / "recipe.json.part"
+    told = {"sha256": sft_hash(recipe), "recipe": asdict(recipe)}
+    try:
+        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        os.replace(part, out / "recipe.json")
     except OSError as exc:
         raise OptionError(f"out cannot be written ({exc.strerror}).", file=out) from exc
 
@@ -193,14 +209,16 @@ def _base(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
     if where is not None and not is_adapter(where):
         return where, str(where)
     place = Path(located(recipe.model, access=HubAccess(), accept=recognise))
+    if recipe.model == "starter":
+        from vesalius.models.starter.starter import WEIGHTS as place
     if not place.is_dir():
         raise OptionError(f"{recipe.model} is not a checkpoint that recipes of this kind train.",
-                          fix="Give a checkpoint folder or a hub id; the starter has a recipe of its own.")  # fmt: skip
+                          fix="Give a checkpoint folder or a hub id.")  # fmt: skip
     if where is None:
         return place, recipe.model
     from vesalius.models.convert import convert
 
-    merged = out / "base"
+    merged = out / f"base-{sft_hash(recipe)[:8]}"
     if not merged.is_dir():
         report(f"adding the adapter {where} to {recipe.model}: {merged}")
         convert(place, merged, to="same", adapter=where)

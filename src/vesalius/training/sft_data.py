@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vesalius.dialogue.samples import MaskTarget, Sample, Targets, read_samples, write_samples
-from vesalius.errors import InputError, VesaliusError
+from vesalius.errors import InputError, OptionError, VesaliusError
 from vesalius.inference.model import Model
 from vesalius.training.data.conversation import conversation_of, saying_of
 from vesalius.training.data.mixture import Mixture, Pick
@@ -138,7 +138,11 @@ class SftData:
             if masks := _masks(sample, folder):
                 options["masks"] = masks
         try:
-            batch = self.model.prepare(conversation_of(sample, folder, self._saying), **options)
+            spoken = conversation_of(sample, folder, self._saying)
+        except (InputError, OptionError) as exc:
+            raise InputError(f"{where}: {exc}") from exc
+        try:
+            batch = self.model.prepare(spoken, **options)
         except InputError as exc:
             # A file's own name says less than the row it is named in.
             raise InputError(f"{where}: {exc}") from exc

@@ -179,6 +179,7 @@ class RowTrainer(Trainer):
                 meters.add(row, self.model(row.batch))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in meters.losses().items()}
         self.log(metrics)
+        self.meters.note(f"step {self.state.global_step}: held-out loss {metrics[f'{metric_key_prefix}_loss']:.4f}")
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
