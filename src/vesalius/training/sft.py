@@ -210,7 +210,9 @@ def _base(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
         return where, str(where)
     place = Path(located(recipe.model, access=HubAccess(), accept=recognise))
     if recipe.model == "starter":
-        from vesalius.models.starter.starter import WEIGHTS as place
+        from vesalius.models.starter.starter import WEIGHTS
+
+        place = WEIGHTS
     if not place.is_dir():
         raise OptionError(f"{recipe.model} is not a checkpoint that recipes of this kind train.",
                           fix="Give a checkpoint folder or a hub id.")  # fmt: skip
