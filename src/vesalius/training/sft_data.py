@@ -150,7 +150,9 @@ class SftData:
         length, tokens = family.length(batch), learned_tokens(batch)
         if not tokens:
             raise InputError(f"{where}: nothing of it is learnt, every label is masked.", fix="End it with an answer.")
-        shows = any("pixel" in name or ("visual_features" in name and len(batch[name]) > 0) for name in batch)
+        # A text alone may carry a picture of zeros whose features are thrown away; it shows nothing.
+        seen = any(len(batch[name]) for name in batch if "pixel_values" in name or name == "visual_features")
+        shows = seen and any(one.kind != "table" for one in sample.media)
         return Learned(batch, sample.id, sample.tags.task, length, tokens, learned_masks(batch), shows)
 
     def check(self) -> Checked:
