@@ -48,7 +48,7 @@ def trained(
     arguments = TrainingArguments(
         str(folder), max_steps=recipe.steps, gradient_accumulation_steps=recipe.accumulate, use_cpu=True, report_to=[],
         save_strategy="no", logging_steps=1, disable_tqdm=True, max_grad_norm=recipe.max_grad_norm,
-        remove_unused_columns=False,
+        remove_unused_columns=False, bf16=recipe.precision == "bfloat16",
     )  # fmt: skip
     meters = Meters(recipe.max_length)
     trainer = kind(model.family, learning, recipe, arguments, RowStream(again), meters=meters)
@@ -113,7 +113,7 @@ def test_mask_gradients_are_scaled_before_they_reach_the_language_model() -> Non
         learning_parts(model.family, tiny.recipe({"language": "train", "mask_head": "train"}))
         options = {} if factor is None else {"seg_grad_hook": factor}
         made = model.family.row_loss(tiny.row(model, "citrusv", masked=True).batch, **options)
-        sum(total for total, _ in made.others.values()).backward()
+        torch.stack([total for total, _ in made.others.values()]).sum().backward()
         parts = model.family.parts()
         norms[factor] = {
             part: float(sum(v.grad.norm() ** 2 for v in parts[part].parameters() if v.grad is not None)) ** 0.5
@@ -242,3 +242,16 @@ def test_what_learns_is_counted_before_anything_is_computed() -> None:
     assert made.tokens == row.tokens
     assert made.tokens_per_sample == tuple(one.tokens for one in several)
     assert model.family.length(row.batch) == row.length
+
+
+@pytest.mark.parametrize("name", ["hulumed", "slices", "medmclip", "citrusv", "medmo"])
+def test_half_precision_freezes_in_half_and_learns_in_whole(name: str, tmp_path: Path) -> None:
+    model = tiny.load(name)
+    plans = {"projector": "train", "language": {"mode": "lora", "rank": 4}}
+    plans |= {"mask_head": "train"} if name == "citrusv" else {}
+    recipe = tiny.recipe(plans, steps=3, learning_rate=1e-2, warmup=0, precision="bfloat16")
+    trainer, _ = trained(model, [tiny.row(model, name, masked=name == "citrusv")], recipe, tmp_path)
+    kinds = {(value.requires_grad, value.dtype) for value in model.family.model.parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+    losses = [one["loss"] for one in trainer.state.log_history if "loss" in one]
+    assert losses[-1] < losses[0]

@@ -4,7 +4,7 @@ parts have their own rates and schedules, and the first step shows whether the g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -170,13 +170,13 @@ class RowTrainer(Trainer):
         """The mean loss of held-out rows by token (`eval_loss`) and by task."""
         del ignore_keys
         rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        meters = Meters(self.recipe.max_length)
-        self.model.eval()
+        meters, network = Meters(self.recipe.max_length), cast(nn.Module, self.model)
+        network.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for place, row in enumerate(rows):
                 if place >= self.recipe.eval.rows:
                     break
-                meters.add(row, self.model(row.batch))
+                meters.add(row, network(row.batch))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in meters.losses().items()}
         self.log(metrics)
         self.meters.note(f"step {self.state.global_step}: held-out loss {metrics[f'{metric_key_prefix}_loss']:.4f}")
