@@ -75,6 +75,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     held_out = None
     if recipe.eval.every:
         apart = SftData(data.model, recipe, mixture_of(recipe.eval.data, recipe, out / "phantoms"))
+        apart.check()
         held_out = RowStream(apart.held_out)
     trainer = _trainer(
         family, learning, recipe, RowStream(data.rows), held_out, steps, Meters(recipe.max_length, report)
