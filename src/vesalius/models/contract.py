@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
@@ -180,7 +180,19 @@ class Family(Protocol):
 
 
 class Trainable(Family, Protocol):
-    """A family that learns from packed rows, in which nothing is padded and no sample sees another."""
+    """A family that learns, part by part, from packed rows in which nothing is padded and no sample sees another.
+    `model`: its network."""
+
+    model: Any
+
+    def parts(self) -> Mapping[str, nn.ModuleList]:
+        """The parts that are trained, frozen or adapted on their own ("vision", "projector", "language", "mask_head"),
+        each with its modules. Every parameter is in exactly one."""
+        ...
+
+    def stored(self, published: str) -> Tensor | None:
+        """The weight a tensor name of the checkpoint stands for, None where it is not part of the network."""
+        ...
 
     def length(self, batch: Batch) -> int:
         """Positions the language model reads of a prepared batch: what it takes of a row."""

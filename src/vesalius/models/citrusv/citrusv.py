@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
 from vesalius.findings.masks import encode_rle
 from vesalius.models.citrusv.masks import mask_losses, read_mask, sam_picture
 from vesalius.models.citrusv.module import CitrusModel, Decoded, PictureFeatures, build_citrus
-from vesalius.models.citrusv.names import OurTensors, home_of
+from vesalius.models.citrusv.names import OurTensors, home_of, is_unused
 from vesalius.models.citrusv.plan import CitrusOptions, Plan, Sample, picture_for_sam, segmented_sights
 from vesalius.models.citrusv.prompt import ADDED, prompt_and_answer, with_pictures_placed, with_tokens
 from vesalius.models.citrusv.said import mask_findings, place_findings
@@ -23,11 +23,12 @@ from vesalius.models.citrusv.settings import SegSettings, read_settings
 from vesalius.models.contract import Conversation, Loading, RowLoss
 from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.packed_rows import row_loss
 from vesalius.models.placement import LanguageTower
 from vesalius.models.quirks import quirk
 from vesalius.models.qwen_vl.config import VlConfig, read_config
-from vesalius.models.qwen_vl.network import TOWER, VlNetwork
+from vesalius.models.qwen_vl.network import TOWER, VlNetwork, vl_places
 from vesalius.models.qwen_vl.prepared import Prepared, options_from
 from vesalius.models.qwen_vl.prompt import Pieces
 from vesalius.models.qwen_vl.qwen_vl import GUESSED, QwenVl, QwenVlQuirks, in_one_row, lengths_of, traced, with_labels
@@ -90,6 +91,18 @@ class CitrusV(QwenVl):
     def published_parameter(self, name: str) -> Tensor:
         """The parameter a published tensor name lives in (a row table for those published in rows)."""
         return dict(self.whole.state_dict(keep_vars=True))[home_of(name).names[0]]
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`. `mask_head`: the projector of [SEG] states and the whole of SAM2."""
+        return divided(self.whole, {**vl_places("mllm."), "mask_head": ("seg_projector", "grounding_encoder")})
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        if is_unused(published):
+            return None
+        home = home_of(published)
+        value: Tensor | None = self.whole.state_dict(keep_vars=True).get(home.names[0])
+        return value if value is None or home.row is None else value[home.row : home.row + 1]
 
     # --- the one processor --------------------------------------------------------------------------------------------
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
 from vesalius.models.contract import Batch, Conversation, Loading, RowLoss, media_of
 from vesalius.models.hulumed.config import HuluMedConfig, read_config
-from vesalius.models.hulumed.network import HuluMedNetwork, load_network
+from vesalius.models.hulumed.network import HuluMedNetwork, load_network, renamed
 from vesalius.models.hulumed.options import read_options
 from vesalius.models.hulumed.prepare import Preparer
 from vesalius.models.hulumed.prepared import Prepared, lengths_of, pack, row_of
@@ -21,6 +21,7 @@ from vesalius.models.hulumed.quirks import HuluMedQuirks
 from vesalius.models.hulumed.thinking import split_thinking
 from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.packed_rows import row_loss
 from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.parts.speak import speak, speak_batch
@@ -65,6 +66,17 @@ class HuluMed:
         tokenizer = HuluMedTokenizer(how.folder, config.image_token, int(config.language.get("vocab_size", 151936)))
         network = load_network(config, tensors, how)
         return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`."""
+        text = ("model.embed_tokens", "model.layers", "model.norm", "lm_head")
+        places = {"vision": ("model.vision_encoder",), "projector": ("model.mm_projector",), "language": text}
+        return divided(self.model, places)
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        name = renamed(published)
+        return None if name is None else self.model.state_dict(keep_vars=True).get(name)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation; `options` as in `PrepareOptions`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, OptionError
 from vesalius.findings.findings import Finding
@@ -20,6 +20,7 @@ from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
 from vesalius.models.medmvl.splice import padded, real_rows, spliced_embeds, spliced_labels
 from vesalius.models.medmvl.tokens import TERMINATORS
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.packed_rows import row_loss
 from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.parts.token_stream import Sampling, TokenStep, stream_tokens
@@ -49,6 +50,19 @@ class Medmvl:
     def load(cls, how: Loading) -> Medmvl:
         """Load a checkpoint folder; errors as `load_checkpoint`."""
         return cls(load_checkpoint(how))
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`."""
+        places = {
+            "vision": ("encoder_image", "encoder_image3d"),
+            "projector": ("connector_image", "connector_image3d"),
+            "language": ("llm",),
+        }
+        return divided(self.model, places)
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        return self.model.state_dict(keep_vars=True).get(published)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Tensors of a conversation; options and errors as `prepare_many`."""

@@ -19,7 +19,7 @@ from vesalius.models.placement import LanguageTower, computing_device
 from vesalius.models.qwen_vl.config import Generation
 from vesalius.models.weights import building
 
-__all__ = ["TOWER", "Seen", "VlNetwork", "build_network", "published_to_ours", "without_dtypes"]
+__all__ = ["TOWER", "Seen", "VlNetwork", "build_network", "published_to_ours", "vl_places", "without_dtypes"]
 
 
 TOWER = LanguageTower("model.language_model", "lm_head")
@@ -46,6 +46,16 @@ def build_network(raw: Mapping[str, Any], generation: Generation, dtype: torch.d
             return model_kind(config).eval()
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as exc:
         raise CheckpointError(f"config.json describes no {generation} network ({type(exc).__name__}).") from exc
+
+
+def vl_places(prefix: str = "") -> dict[str, tuple[str, ...]]:
+    """Where the parts of a network are; `prefix`: of its names inside a larger one."""
+    places = {
+        "vision": ("model.visual.patch_embed", "model.visual.pos_embed", "model.visual.blocks"),
+        "projector": ("model.visual.merger", "model.visual.deepstack_merger_list"),
+        "language": ("model.language_model", "lm_head"),
+    }
+    return {part: tuple(prefix + name for name in names) for part, names in places.items()}
 
 
 def without_dtypes(config: Mapping[str, Any]) -> dict[str, Any]:

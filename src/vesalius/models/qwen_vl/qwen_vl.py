@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
@@ -16,6 +16,7 @@ from vesalius.models.contract import Conversation, Loading, RowLoss, media_of
 from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.mrope import mrope_positions
+from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.packed_rows import packed_positions, reduced_loss, row_loss
 from vesalius.models.parts.speak import pad_left
 from vesalius.models.parts.speaking import Said, speak, speak_together
@@ -25,7 +26,7 @@ from vesalius.models.parts.which_picture import asked_of
 from vesalius.models.quirks import QuirkSwitches, quirk
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
 from vesalius.models.qwen_vl.located import located
-from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours
+from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours, vl_places
 from vesalius.models.qwen_vl.prepared import Prepared, VlOptions, options_from, pixel_tensors
 from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
@@ -94,6 +95,14 @@ class QwenVl:
     def model(self) -> Any:
         """The transformers module; its parameters take gradients."""
         return self.network.model
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`. The mergers, which bring features to the language width, are the projector."""
+        return divided(self.model, vl_places())
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        return self.model.state_dict(keep_vars=True).get(published_to_ours(published))
 
     # --- the one processor --------------------------------------------------------------------------------------------
 
