@@ -67,8 +67,8 @@ def test_the_kernel_of_a_gpu_is_given_what_it_reads(window: int | None, monkeypa
         behind, ahead = named["window_size"]
         assert ahead == 0
         lengths = tuple(ends_q.diff().tolist())
-        rows = [one.transpose(0, 1)[None] for one in (q, k, v)]
-        return dense(*rows, lengths, None if behind < 0 else behind + 1)[0]
+        queries, keys, values = (one.transpose(0, 1)[None] for one in (q, k, v))
+        return dense(queries, keys, values, lengths, None if behind < 0 else behind + 1)[0]
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", stand_in)
     monkeypatch.setattr(room, "_has_varlen", lambda _: True)

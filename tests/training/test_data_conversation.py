@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_a_family_prepares_what_comes_out(folder: Path, checkpoint: str) -> None
 
     model = vesalius.load(str(Path(__file__).parents[1] / "fixtures" / "medmo" / checkpoint))
     sample = talk(user("<image>\nWhere is it?"), answer(boxes=(BOX,)))
-    for options in ({}, {"min_pixels": 6_000}):
+    for options in cast("list[dict[str, Any]]", [{}, {"min_pixels": 6_000}]):
         saying = saying_of(model, **options)
         conversation = conversation_of(sample, folder, saying)
         batch = model.prepare(conversation, **options)

@@ -21,11 +21,11 @@ from vesalius.evaluation.contract import Medium, Sample
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.scoring import places
 from vesalius.evaluation.scoring.item import ItemScore
-from vesalius.evaluation.scoring.masks import true_mask
+from vesalius.evaluation.scoring.masks import masks_of
+from vesalius.evaluation.scoring.true_masks import true_mask
 from vesalius.findings.draw import overlay
 from vesalius.findings.findings import Box, Finding, Mask, Point
 from vesalius.findings.legend import PALETTE
-from vesalius.findings.masks import decode_rle
 from vesalius.findings.place import volume_mask_to_slice
 from vesalius.study.items import AXES, Clip, Picture, Slide, Volume
 from vesalius.study.read import read
@@ -137,11 +137,9 @@ def _marks(name: str, rows: Sequence[Sequence[float]]) -> list[Finding]:
 
 
 def _masks(sample: Sample, prediction: Prediction) -> list[tuple[str, NDArray[np.bool_]]]:
-    found = [("truth", true_mask(sample))]
-    for one in prediction.findings:
-        if rle := (one.get("pixels") or one.get("voxels") or {}).get("rle"):
-            found.append(("answer", decode_rle(rle)))
-    return found
+    """Those of the truth and of the answer, in the truth's frame (see `scoring.true_masks`)."""
+    truth = true_mask(sample)
+    return [("truth", truth.inside), *(("answer", mask) for mask in masks_of(prediction, truth)[0] or ())]
 
 
 def _slice(volume: Volume, sample: Sample, prediction: Prediction, item: ItemScore) -> Thumbnail:
@@ -149,9 +147,7 @@ def _slice(volume: Volume, sample: Sample, prediction: Prediction, item: ItemSco
     axis, index = native_axis(volume), volume.num_slices(native_axis(volume)) // 2
     marks: list[Finding] = []
     if sample.kind == "mask":
-        # Masks come on the grid of the file they belong to.
-        solid = [(name, mask) for name, mask in _masks(sample, prediction) if mask.shape == volume.source.shape]
-        solid = [(name, volume.orientation.to_canonical(mask)) for name, mask in solid if mask.any()]
+        solid = [(name, mask) for name, mask in _masks(sample, prediction) if mask.shape == volume.shape and mask.any()]
         if solid:
             across = tuple(d for d in range(3) if d != AXES[axis])
             index = int(np.argmax(solid[0][1].sum(axis=across)))

@@ -176,8 +176,11 @@ class Starter:
                 "projected_tokens": self.projector(batch["visual_features"]),
             }
 
-    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Mean cross entropy of the learned tokens of a prepared conversation or a packed row, with gradient."""
+    def loss(self, batch: Mapping[str, Tensor], **options: Any) -> Tensor:
+        """Mean cross entropy of the learned tokens of a prepared conversation or a packed row, with gradient. It takes
+        no `options`."""
+        if options:
+            raise OptionError(f"the starter's loss has no option {sorted(options)[0]!r}.")
         row = self.row_loss(batch)
         return row.summed / row.tokens
 
