@@ -118,16 +118,11 @@ def tiny_trainer(out: Path, steps: int, **options: Any) -> ResumableTrainer:
         Net(),
         arguments,
         train_dataset=rows,
-        data_collator=_first,
         safety=safety,
         callbacks=[NormLog(out / "norms.jsonl", options.get("pause", 0.0))],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _first(rows: list[Any]) -> Any:
-    return rows[0]
 
 
 def final_state(trainer: ResumableTrainer) -> dict[str, Tensor]:

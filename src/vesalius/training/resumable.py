@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import ExportableState
 
@@ -95,6 +96,12 @@ class ResumableTrainer(Trainer):
                 fix="Start it again to go on.",
             )
         return outcome
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Rows one by one where they have a position (they are shared out already), else Trainer's own."""
+        if not isinstance(self.train_dataset, PositionedRows):
+            return super().get_train_dataloader()
+        return DataLoader(self.train_dataset, batch_size=None, collate_fn=_as_it_is)
 
     # --- going on -----------------------------------------------------------------------------------------------------
 
@@ -249,6 +256,10 @@ class _Begins(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.call()
+
+
+def _as_it_is(row: Any) -> Any:
+    return row
 
 
 def _is_ours(checkpoint: str | Path) -> bool:
