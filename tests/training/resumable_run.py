@@ -53,14 +53,14 @@ class DrawnRows:
 class Net(nn.Module):
     """Two layers whose head is tied to the first, a frozen one, dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float) -> None:
         super().__init__()
         self.first = nn.Linear(WIDTH, WIDTH)
         self.frozen = nn.Linear(WIDTH, WIDTH).requires_grad_(False)
         self.norm = nn.BatchNorm1d(WIDTH)
         self.head = nn.Linear(WIDTH, WIDTH, bias=False)
         self.head.weight = self.first.weight
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, values: Tensor, **_: Any) -> dict[str, Tensor]:
         made = self.head(self.dropout(self.norm(torch.tanh(self.frozen(self.first(values))))))
@@ -74,7 +74,7 @@ class NormLog(TrainerCallback):
         self.file, self.pause_s = file, pause_s
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if logs and "grad_norm" in logs:
+        if logs and "grad_norm" in logs and state.is_world_process_zero:
             with self.file.open("a") as stream:
                 line = {"step": state.global_step, "loss": logs["loss"].hex(), "norm": float(logs["grad_norm"]).hex()}
                 stream.write(json.dumps(line) + "\n")
@@ -105,6 +105,7 @@ def tiny_trainer(out: Path, steps: int, **options: Any) -> ResumableTrainer:
         remove_unused_columns=False,
         report_to=[],
         disable_tqdm=True,
+        **({"fsdp": True, "fsdp_config": {"version": 2, "auto_wrap_policy": "NO_WRAP"}} if options.get("fsdp") else {}),
     )
     safety = Safety(
         hashes=options.get("hashes", {"recipe": "r", "data": "d"}),
@@ -112,10 +113,12 @@ def tiny_trainer(out: Path, steps: int, **options: Any) -> ResumableTrainer:
         nonfinite_limit=options.get("limit", 10),
         report=options.get("report", lambda line: print(line, file=sys.stderr, flush=True)),
     )
-    rows = PositionedRows(DrawnRows(seed, options.get("spoiled", ())))
+    rows = PositionedRows(
+        DrawnRows(seed, options.get("spoiled", ())), process=arguments.process_index, processes=arguments.world_size
+    )
     out.mkdir(parents=True, exist_ok=True)
     trainer = ResumableTrainer(
-        Net(),
+        Net(options.get("dropout", 0.2)),
         arguments,
         train_dataset=rows,
         safety=safety,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -34,14 +33,6 @@ def _run(out: Path, steps: int, options: dict[str, Any]) -> None:
         sys.exit(error.exit_code)
     state = {name: value for name, value in final_state(trainer).items() if name != "head.weight"}
     save_file(state, out / "final.safetensors")
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Children that start at once: their parent has imported everything and does nothing else."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.resumable_run"])
-    return context
 
 
 def _started(processes: Any, out: Path, **options: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import distributed
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
@@ -96,6 +97,18 @@ class ResumableTrainer(Trainer):
                 fix="Start it again to go on.",
             )
         return outcome
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Trainer's. accelerate shards on accelerators alone and would quietly copy the model to every process of a CPU
+        run; there it is told to shard as well, so that what is tested on a CPU is what runs on GPUs."""
+        super().create_accelerator_and_postprocess()
+        state: Any = self.accelerator.state
+        if self.args.fsdp and state.distributed_type == DistributedType.MULTI_CPU:
+            plugin = FullyShardedDataParallelPlugin(**(self.args.fsdp_plugin_args or {}))
+            if state.mixed_precision != "no":
+                plugin.set_mixed_precision(state.mixed_precision)
+            state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
+            self.is_fsdp_enabled = True
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Rows one by one where they have a position (they are shared out already), else Trainer's own."""
