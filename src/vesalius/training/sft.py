@@ -6,7 +6,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,6 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
         _checkpoint_activations(family.model)
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(recipe.out) / "tensorboard"))
     arguments = TrainingArguments(
         output_dir=recipe.out,
         max_steps=steps,
@@ -118,11 +118,25 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
         run_name=Path(recipe.out).name,
         disable_tqdm=True,
     )
-    trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters)
+    with _curves_in(Path(recipe.out) / "tensorboard"):
+        trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters)
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # the meters say it in one line
     return trainer
+
+
+@contextmanager
+def _curves_in(folder: Path) -> Iterator[None]:
+    """Where TensorBoard's files go, unless the user said it: its callback asks the environment, when it is made."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, str(folder))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def _finished(
