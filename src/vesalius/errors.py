@@ -9,7 +9,7 @@
     ├── ModelError                     exit 3   a model cannot be loaded or used
     │   ├── WeightsMissingError        exit 3   its weights are not on this machine
     │   └── CheckpointError            exit 3   its files are damaged or of another kind
-    └── Interrupted                    exit 130 or 143   a signal ended it, after its work was saved
+    └── StoppedError                    exit 130 or 143   a signal ended it, after its work was saved
 
 A message is one line: what was wrong, the value seen, the limit, the fix. It never holds patient data
 (no header text, no pixel values), only file names the caller gave, sizes and tag keywords.
@@ -23,7 +23,7 @@ __all__ = [
     "CheckpointError",
     "GeometryError",
     "InputError",
-    "Interrupted",
+    "StoppedError",
     "LimitError",
     "ModelError",
     "OptionError",
@@ -86,7 +86,7 @@ class CheckpointError(ModelError):
     """Checkpoint files are damaged, incomplete or of another kind."""
 
 
-class Interrupted(VesaliusError):
+class StoppedError(VesaliusError):
     """A signal ended a long task after its work was saved. Exit code: 128 + the signal's number, as shells count
     (SIGINT 130, SIGTERM 143)."""
 

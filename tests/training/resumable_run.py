@@ -1,4 +1,4 @@
-"""A tiny run for tests that kill, fill disks and spoil files: `python -m tests.training.resumable_run OUT STEPS [key=value]`.
+"""A tiny run for tests that kill, fill disks and spoil files.
 
 Dropout, accumulation, momentum, a schedule and rows drawn at random: everything that has a state takes part.
 """
@@ -132,22 +132,3 @@ def final_state(trainer: ResumableTrainer) -> dict[str, Tensor]:
     """Weights and buffers."""
     model: Any = trainer.model
     return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-if __name__ == "__main__":
-    from safetensors.torch import save_file
-
-    from vesalius.errors import VesaliusError
-
-    out_folder = Path(sys.argv[1])
-    chosen: dict[str, Any] = {key: json.loads(value) for key, _, value in (one.partition("=") for one in sys.argv[3:])}
-    torch.set_num_threads(1)
-    made_trainer = tiny_trainer(out_folder, int(sys.argv[2]), **chosen)
-    print("ready", flush=True)
-    try:
-        made_trainer.train_on()
-    except VesaliusError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    done = {name: value for name, value in final_state(made_trainer).items() if name != "head.weight"}
-    save_file(done, out_folder / "final.safetensors")

@@ -112,15 +112,19 @@ def test_a_full_disk_at_any_moment_leaves_the_earlier_checkpoint(tmp_path, monke
     def fails(*_: object) -> None:
         raise full
 
-    with monkeypatch.context() as patched, pytest.raises(OptionError) as caught:
-        if moment in ("fsync", "replace"):
-            patched.setattr(checkpoint.os, moment, fails)
+    def attempt() -> None:
         with writing_checkpoint(tmp_path, 2) as partial:
             (partial / "weights").write_bytes(b"12")
             if moment == "body":
                 raise full
             if moment == "words":  # as safetensors says it
                 raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patched:
+        if moment in ("fsync", "replace"):
+            patched.setattr(checkpoint.os, moment, fails)
+        with pytest.raises(OptionError) as caught:
+            attempt()
     assert "checkpoint of step 2 cannot be written (No space left on device); checkpoint-1 is kept" in str(caught.value)
     assert caught.value.exit_code == 2
     assert os.listdir(tmp_path) == ["checkpoint-1"]

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.resumable_run import final_state, tiny_trainer
-from vesalius.errors import InputError, Interrupted, OptionError, VesaliusError
+from vesalius.errors import InputError, StoppedError, OptionError, VesaliusError
 from vesalius.training.checkpoint import checkpoints, defect
 
 STEPS = 24
@@ -177,7 +177,9 @@ def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path: Path) 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_sample(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path, 6, spoiled=(6,))
-    with pytest.raises(InputError, match=r"the loss of step 3 is not finite \(samples row-6; all in not_finite.jsonl\)"):
+    with pytest.raises(
+        InputError, match=r"the loss of step 3 is not finite \(samples row-6; all in not_finite.jsonl\)"
+    ):
         trainer.train_on()
     assert all(bool(torch.isfinite(value).all()) for name, value in final_state(trainer).items() if "norm" not in name)
     (line,) = (tmp_path / "not_finite.jsonl").read_text().splitlines()
@@ -226,7 +228,7 @@ def test_a_signal_in_the_same_process_raises_interrupted(tmp_path: Path) -> None
 
     trainer.add_callback(Stop())
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(StoppedError) as caught:
         trainer.train_on()
     assert caught.value.exit_code == 143
     assert signal.getsignal(signal.SIGTERM) is before

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import ExportableState
 
-from vesalius.errors import CheckpointError, Interrupted, OptionError, VesaliusError
+from vesalius.errors import CheckpointError, StoppedError, OptionError, VesaliusError
 from vesalius.training.checkpoint import keep_newest, newest_valid, sweep, writing_checkpoint
 from vesalius.training.interruption import Interruption
 from vesalius.training.loss_guard import LossGuard, NonFinite
@@ -73,23 +73,25 @@ class ResumableTrainer(Trainer):
         self.add_callback(_Begins(self._restore_loss))
         self._resumed: Path | None = None
 
-    def train_on(self) -> Any:
-        """Train from the newest whole checkpoint of the run folder, or from the start, to the end.
+    def train_on(self, *, held: bool = False) -> Any:
+        """Train from the newest whole checkpoint of the run folder, or from the start, to the end. `held`: whether the
+        caller holds the folder (`held_run`) already.
 
         Errors: OptionError where another trainer holds the folder, it cannot be written, the disk is full, or its
         checkpoint is of another recipe or other data; CheckpointError where no checkpoint is whole; InputError for a
-        loss that is not finite; Interrupted after a signal, when the checkpoint is written.
+        loss that is not finite; StoppedError after a signal, when the checkpoint is written.
         """
-        with ExitStack() as held:
+        with ExitStack() as stack:
             if self.is_world_process_zero():
-                held.enter_context(held_run(self.run_folder))
+                if not held:
+                    stack.enter_context(held_run(self.run_folder))
                 sweep(self.run_folder)
-            held.enter_context(self.interruption.listening())
+            stack.enter_context(self.interruption.listening())
             newest = newest_valid(self.run_folder, self.safety.report)
             self._go_on_from(newest)
             outcome = super().train(resume_from_checkpoint=None if newest is None else str(newest))
         if (number := self.interruption.received) is not None and self.state.global_step < self.state.max_steps:
-            raise Interrupted(
+            raise StoppedError(
                 f"stopped by signal {number} after step {self.state.global_step} of {self.state.max_steps}; "
                 "its checkpoint is written.",
                 signal=number,
@@ -127,7 +129,9 @@ class ResumableTrainer(Trainer):
         for name, value in self.safety.hashes.items():
             if about and about["hashes"].get(name) != value:
                 raise OptionError(
-                    f"{checkpoint.name} was trained with another {name}.", file=self.run_folder, fix="Name another folder."
+                    f"{checkpoint.name} was trained with another {name}.",
+                    file=self.run_folder,
+                    fix="Name another folder.",
                 )
         self.guard.rewind(int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["global_step"]))
         rows: Any = self.train_dataset
@@ -296,6 +300,4 @@ def _of_all_processes(own: dict[str, Any], processes: int, device: Any) -> list[
     padded[: len(text)] = text
     texts = [torch.zeros_like(padded) for _ in range(processes)]
     distributed.all_gather(texts, padded)
-    return [
-        json.loads(bytes(one[: int(length)].tolist()).decode()) for one, length in zip(texts, lengths, strict=True)
-    ]
+    return [json.loads(bytes(one[: int(length)].tolist()).decode()) for one, length in zip(texts, lengths, strict=True)]

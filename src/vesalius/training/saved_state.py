@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "Gathered",
     "generators_of",
     "optimizer_of",
+    "put_weights",
     "read_optimizer",
     "read_processes",
     "read_schedule",
@@ -83,18 +84,29 @@ def read_weights(module: nn.Module, folder: Path) -> None:
     """Put back what `write_weights` wrote, in place. CheckpointError where names or shapes differ."""
     with safe_open(folder / WEIGHTS, framework="pt") as opened:
         tied: dict[str, str] = json.loads((opened.metadata() or {}).get("tied", "{}"))
-        held = {name: name for name in opened.keys()} | tied  # noqa: SIM118 (not a mapping)
-        places = module.state_dict()
-        if wrong := sorted(set(places) ^ set(held)):
-            raise CheckpointError(
-                f"it holds other weights than this run trains ({len(wrong)} names differ, {wrong[0]}).", file=folder
-            )
-        with torch.no_grad():
-            for name, place in places.items():
-                value = opened.get_tensor(held[name])
-                if value.shape != place.shape:
-                    raise CheckpointError(f"{name} is {[*value.shape]}, not {[*place.shape]}.", file=folder)
-                place.copy_(_shard_like(value, place))
+        _put(module, list(opened.keys()), tied, opened.get_tensor, folder)
+
+
+def put_weights(weights: Gathered, module: nn.Module) -> None:
+    """The same from memory."""
+    _put(module, list(weights.tensors), weights.notes, weights.tensors.__getitem__, None)
+
+
+def _put(
+    module: nn.Module, names: list[str], tied: Mapping[str, str], read: Callable[[str], Tensor], folder: Path | None
+) -> None:
+    held = {name: name for name in names} | dict(tied)
+    places = module.state_dict()
+    if wrong := sorted(set(places) ^ set(held)):
+        raise CheckpointError(
+            f"it holds other weights than this run trains ({len(wrong)} names differ, {wrong[0]}).", file=folder
+        )
+    with torch.no_grad():
+        for name, place in places.items():
+            value = read(held[name])
+            if value.shape != place.shape:
+                raise CheckpointError(f"{name} is {[*value.shape]}, not {[*place.shape]}.", file=folder)
+            place.copy_(_shard_like(value, place))
 
 
 def optimizer_of(optimizer: Any, module: nn.Module, *, keep: bool) -> Gathered:
@@ -165,7 +177,7 @@ def read_schedule(schedule: Any, folder: Path) -> None:
 def generators_of() -> dict[str, Any]:
     """The random number generators of this process, for JSON: python's, numpy's, torch's, its CUDA devices'."""
     version, words, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002 (saves what others use)
+    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": [version, list(words), gauss],
         "numpy": [kind, np.asarray(keys).tolist(), place, has_gauss, cached],
@@ -192,7 +204,7 @@ def set_generators(states: Mapping[str, Any]) -> bool:
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     kind, keys, place, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), place, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), place, has_gauss, cached))
     torch.set_rng_state(_bytes(states["torch"]))
     if devices:
         torch.cuda.set_rng_state_all([_bytes(one) for one in states["cuda"]])
@@ -218,7 +230,9 @@ def _whole(value: Any) -> Tensor:
 def _shard_like(value: Tensor, place: Any) -> Tensor:
     """`value` on the device of `place`, and cut as `place` is."""
     if not _is_sharded(place):
-        return value.to(device=place.device, dtype=place.dtype) if place.dtype != value.dtype else value.to(place.device)
+        return (
+            value.to(device=place.device, dtype=place.dtype) if place.dtype != value.dtype else value.to(place.device)
+        )
     from torch.distributed.tensor import distribute_tensor
 
     return distribute_tensor(value.to(place.device), place.device_mesh, place.placements)
@@ -261,5 +275,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise CheckpointError(f"{path.name} is missing.", file=path.parent) from exc
-
-
