@@ -121,7 +121,7 @@ def test_changes_reach_into_lists_and_parts_and_debug_lies_under_them(tmp_path: 
         "recipe: sft\nmodel: m\nparts: {language: lora}\ndata: [{path: a}]\nsteps: 9\n"
         "debug: {model: small, steps: 3, parts: {language: {rank: 2}}}\n"
     )
-    with pytest.raises(OptionError, match="parts.language.mode"):
+    with pytest.raises(OptionError, match=r"parts\.language\.mode"):
         load_recipe(path, debug=True)
     path.write_text(path.read_text().replace("language: lora}", "language: {mode: lora}}"))
     plain = load_recipe(path, ["data.0.path=b", "parts.language.rank=4"])

@@ -74,7 +74,7 @@ def test_a_part_the_family_lacks_is_named_with_those_it_has() -> None:
 
 def test_fused_layers_carry_no_adapter() -> None:
     model = tiny.load("medmclip")
-    with pytest.raises(OptionError, match="vision has no layer|vision has no linear|carries"):
+    with pytest.raises(OptionError, match=r"vision has no"):
         learning_parts(model.family, tiny.recipe({"vision": {"mode": "lora", "targets": ["linear1"]}}))
 
 

@@ -15,12 +15,21 @@ SHIPPED = Path(__file__).parent.parent.parent / "recipes" / "starter.yaml"
 
 def test_the_shipped_recipe_is_understood():
     recipe = load_recipe(SHIPPED)
+    assert isinstance(recipe, StarterRecipe)
     assert recipe.see.batch == 16
     assert recipe.stages == ("encode", "see", "calibrate", "say", "export")
 
 
+def test_its_small_variant_writes_elsewhere():
+    recipe = load_recipe(SHIPPED, debug=True)
+    assert isinstance(recipe, StarterRecipe)
+    assert (recipe.see.pictures, recipe.say.steps, recipe.seed) == (400, 20, load_recipe(SHIPPED).seed)
+    assert recipe.export != StarterRecipe().export
+
+
 def test_keys_can_be_changed_from_the_command_line():
     recipe = load_recipe(SHIPPED, ["see.steps=7", "say.learning_rate=1", "stages=[see]", "bf16=false"])
+    assert isinstance(recipe, StarterRecipe)
     assert (recipe.see.steps, recipe.say.learning_rate, recipe.stages, recipe.bf16) == (7, 1.0, ("see",), False)
 
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.resumable_run import final_state, tiny_trainer
-from vesalius.errors import InputError, StoppedError, OptionError, VesaliusError
+from vesalius.errors import InputError, OptionError, StoppedError, VesaliusError
 from vesalius.training.checkpoint import checkpoints, defect
 
 STEPS = 24

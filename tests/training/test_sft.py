@@ -19,7 +19,7 @@ from vesalius.errors import CheckpointError, OptionError
 from vesalius.models.convert import convert
 from vesalius.training.learned_rows import Learned, Row, RowStream, packed_row
 from vesalius.training.meters import Meters
-from vesalius.training.parts import learning_parts
+from vesalius.training.parts import learning_parts, parameter_groups
 from vesalius.training.recipe_reading import filled
 from vesalius.training.recipe_sft import SftRecipe
 from vesalius.training.save_trained import save_trained
@@ -27,7 +27,17 @@ from vesalius.training.sft import train_sft
 from vesalius.training.trainer import RowTrainer
 
 
-def trained(model: Any, rows: Sequence[Row], recipe: SftRecipe, folder: Path) -> tuple[RowTrainer, Meters]:
+class PlainSteps(RowTrainer):
+    """Steps against the gradient itself: AdamW's first step is its sign, which turns where it is near nothing."""
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        self.optimizer = torch.optim.SGD(parameter_groups(self.learning, self.recipe), lr=1.0)
+        return self.optimizer
+
+
+def trained(
+    model: Any, rows: Sequence[Row], recipe: SftRecipe, folder: Path, kind: type[RowTrainer] = RowTrainer
+) -> tuple[RowTrainer, Meters]:
     """Train on these rows in this order."""
 
     def again() -> Iterator[Row]:
@@ -38,10 +48,10 @@ def trained(model: Any, rows: Sequence[Row], recipe: SftRecipe, folder: Path) ->
     arguments = TrainingArguments(
         str(folder), max_steps=recipe.steps, gradient_accumulation_steps=recipe.accumulate, use_cpu=True, report_to=[],
         save_strategy="no", logging_steps=1, disable_tqdm=True, max_grad_norm=recipe.max_grad_norm,
-        remove_unused_columns=False,
+        remove_unused_columns=False, bf16=recipe.precision == "bfloat16",
     )  # fmt: skip
     meters = Meters(recipe.max_length)
-    trainer = RowTrainer(model.family, learning, recipe, arguments, RowStream(again), meters=meters)
+    trainer = kind(model.family, learning, recipe, arguments, RowStream(again), meters=meters)
     trainer.train()
     return trainer, meters
 
@@ -53,7 +63,7 @@ def weights(model: Any) -> dict[str, Tensor]:
 @pytest.mark.parametrize(("name", "masked"), [("medmo", False), ("citrusv", True)])
 def test_two_layouts_of_accumulation_give_one_update(name: str, masked: bool, tmp_path: Path) -> None:
     parts = {"vision": "train", "projector": "train", "language": "train"} | ({"mask_head": "train"} if masked else {})
-    recipe = tiny.recipe(parts, steps=1, learning_rate=1e-3, warmup=0, schedule="constant")
+    recipe = tiny.recipe(parts, steps=1, learning_rate=0.1, warmup=0, schedule="constant")
     made: list[dict[str, Tensor]] = []
     losses: list[float] = []
     for layout in ([[0, 1, 2]], [[0], [1, 2]], [[0], [1], [2]]):
@@ -62,14 +72,12 @@ def test_two_layouts_of_accumulation_give_one_update(name: str, masked: bool, tm
             tiny.learned(model, name, "a cyst" + " or two" * (2 * k), k, masked=masked and k != 1) for k in range(3)
         ]
         rows = [packed_row(model.family, [several[k] for k in row]) for row in layout]
-        trainer, _ = trained(model, rows, replace(recipe, accumulate=len(rows)), tmp_path)
+        trainer, _ = trained(model, rows, replace(recipe, accumulate=len(rows)), tmp_path, kind=PlainSteps)
         made.append(weights(model))
         losses.append(trainer.state.log_history[0]["loss"])
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
-    # AdamW's first step is the sign of the gradient, so a gradient near 0 may turn: these values do not count.
     for other in made[1:]:
-        far = [float(((made[0][key] - other[key]).abs() > 1e-6).float().mean()) for key in other]
-        assert max(far) < 0.02, max(far)
+        assert max(float((made[0][key] - other[key]).abs().max()) for key in other) < 1e-6
 
 
 def test_frozen_parts_stay_bit_identical_and_the_log_shows_parts_and_tasks(tmp_path: Path) -> None:
@@ -105,7 +113,7 @@ def test_mask_gradients_are_scaled_before_they_reach_the_language_model() -> Non
         learning_parts(model.family, tiny.recipe({"language": "train", "mask_head": "train"}))
         options = {} if factor is None else {"seg_grad_hook": factor}
         made = model.family.row_loss(tiny.row(model, "citrusv", masked=True).batch, **options)
-        sum(total for total, _ in made.others.values()).backward()
+        torch.stack([total for total, _ in made.others.values()]).sum().backward()
         parts = model.family.parts()
         norms[factor] = {
             part: float(sum(v.grad.norm() ** 2 for v in parts[part].parameters() if v.grad is not None)) ** 0.5
@@ -160,7 +168,7 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="another base"):
         tiny.load("qwen2_5_vl", adapter=tmp_path / "adapter")
     (tmp_path / "adapter" / "vesalius.json").unlink()
-    with pytest.raises(CheckpointError, match="does not have|the weight"):
+    with pytest.raises(CheckpointError, match=r"does not have|the weight"):
         tiny.load("hulumed", adapter=tmp_path / "adapter")
     with pytest.raises(CheckpointError, match=r"no adapter_config\.json"):
         tiny.load("medmo", adapter=tmp_path)
@@ -209,7 +217,8 @@ def test_a_stage_starts_from_an_adapter(tmp_path: Path) -> None:
     second, _ = run(tmp_path / "two", data, parts=lora, **{"from": str(tmp_path / "one")})
     losses = [[entry["loss"] for entry in one.log if "loss" in entry] for one in (first, second)]
     assert losses[1][0] < losses[0][0]
-    vesalius.load(str(tmp_path / "two" / "base"), device="cpu", adapter=second.folder)
+    (base,) = (tmp_path / "two").glob("base-*")
+    vesalius.load(str(base), device="cpu", adapter=second.folder)
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -233,3 +242,16 @@ def test_what_learns_is_counted_before_anything_is_computed() -> None:
     assert made.tokens == row.tokens
     assert made.tokens_per_sample == tuple(one.tokens for one in several)
     assert model.family.length(row.batch) == row.length
+
+
+@pytest.mark.parametrize("name", ["hulumed", "slices", "medmclip", "citrusv", "medmo"])
+def test_half_precision_freezes_in_half_and_learns_in_whole(name: str, tmp_path: Path) -> None:
+    model = tiny.load(name)
+    plans = {"projector": "train", "language": {"mode": "lora", "rank": 4}}
+    plans |= {"mask_head": "train"} if name == "citrusv" else {}
+    recipe = tiny.recipe(plans, steps=3, learning_rate=1e-2, warmup=0, precision="bfloat16")
+    trainer, _ = trained(model, [tiny.row(model, name, masked=name == "citrusv")], recipe, tmp_path)
+    kinds = {(value.requires_grad, value.dtype) for value in model.family.model.parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+    losses = [one["loss"] for one in trainer.state.log_history if "loss" in one]
+    assert losses[-1] < losses[0]

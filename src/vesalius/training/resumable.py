@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import ExportableState
 
-from vesalius.errors import CheckpointError, StoppedError, OptionError, VesaliusError
+from vesalius.errors import CheckpointError, OptionError, StoppedError, VesaliusError
 from vesalius.training.checkpoint import keep_newest, newest_valid, sweep, writing_checkpoint
 from vesalius.training.interruption import Interruption
 from vesalius.training.loss_guard import LossGuard, NonFinite

@@ -61,27 +61,28 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
 
     from vesalius.inference.model import Model
     from vesalius.models.placement import chosen_device
-    from vesalius.models.registry import load_family
+    from vesalius.models.registry import load_family, recognise
     from vesalius.training.learned_rows import PackedRows, RowStream
     from vesalius.training.meters import Meters
     from vesalius.training.parts import check_parts, learning_parts
     from vesalius.training.positions import PositionedRows
 
     out = Path(recipe.out)
-    device = str(chosen_device(recipe.device))
-    here.meet(device)
+    here.meet(str(chosen_device(recipe.device)))
     with here.first_then_others():
-        _claim(out, recipe)
+        _check_claim(out, recipe)
         mixture = mixture_of(recipe.data, recipe, out / "phantoms")
         held_out_mixture = mixture_of(recipe.eval.data, recipe, out / "phantoms") if recipe.eval.every else None
         base, called = _base(recipe, out, report)
     torch.manual_seed(recipe.seed)
-    family: Any = load_family(str(base), device=device, dtype=_dtype(recipe), quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=_dtype(recipe), quirks=recipe.quirks)
     check_parts(family, recipe)
     data = SftData(Model(family), recipe, mixture)
     checked = data.check()
     _check_what_is_shown(recipe, checked)
     learning = learning_parts(family, recipe)
+    if learning.lora is None and recognise(base).layout is None:
+        raise OptionError(f"{family.name} is saved as an adapter alone.", fix="Set parts.language to lora.")
     for line in learning.lines():
         report(line)
     steps = recipe.steps or _steps(recipe, checked, mixture.num_rows)
@@ -94,6 +95,8 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
         held_out = RowStream(SftData(data.model, recipe, held_out_mixture).held_out)
     rows = PositionedRows(PackedRows(family, data.packer()), process=here.index, processes=here.number)
     trainer = _trainer(family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), here)
+    if here.first:
+        _claim(out, recipe)
     trainer.train_on(held=True)
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
@@ -188,15 +191,25 @@ def _finished(
     if here.number > 1:
         family, learning = _whole(trainer, base, recipe, here)
     if here.first:
-        if folder.exists():
-            shutil.rmtree(folder)
-        save_trained(family, learning, base, folder, called)
+        _replace_final(folder, lambda fresh: save_trained(family, learning, base, fresh, called))
         files = [file for source in data.mixture.sources for file in source.files]
         card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
         kind = "adapter" if learning.lora is not None else "checkpoint"
         report(f"wrote the {kind} {folder} and {card}")
     with here.first_then_others():  # whom the launcher sees first leave ends the others
         return Trained(folder, steps, log)
+
+
+def _replace_final(folder: Path, write: Callable[[Path], Any]) -> None:
+    """Write a new folder, then put it where an earlier one stands."""
+    fresh, old = folder.with_name(f"{FINAL}.new"), folder.with_name(f"{FINAL}.old")
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    write(fresh)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _whole(trainer: Any, base: Path, recipe: SftRecipe, here: Processes) -> tuple[Any, Any]:
@@ -225,19 +238,27 @@ def _check_loggers(recipe: SftRecipe) -> None:
             raise UnsupportedError(f"report_to needs {name}, which is not installed.", fix=f"Run: pip install {name}.")
 
 
-def _claim(out: Path, recipe: SftRecipe) -> None:
-    """Note in the folder which recipe runs there. OptionError where another one did."""
+def _check_claim(out: Path, recipe: SftRecipe) -> None:
+    """OptionError where another recipe was run in the folder, or none can be."""
     noted = out / "recipe.json"
-    own = sft_hash(recipe)
-    if noted.is_file():
-        if json.loads(noted.read_text(encoding="utf-8")).get("sha256") != own:
-            raise OptionError("the folder holds a run of another recipe.", file=out, fix="Name another: out=FOLDER.")
-        return
     try:
         out.mkdir(parents=True, exist_ok=True)
-        part = noted.with_suffix(".part")
-        part.write_text(json.dumps({"sha256": own, "recipe": asdict(recipe)}, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, noted)
+        told: Any = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
+    except OSError as exc:
+        raise OptionError(f"out cannot be used ({exc.strerror}).", file=out) from exc
+    except ValueError as exc:
+        raise OptionError("recipe.json is damaged.", file=out, fix="Name another: out=FOLDER.") from exc
+    if told and told.get("sha256") != sft_hash(recipe):
+        raise OptionError("the folder holds a run of another recipe.", file=out, fix="Name another: out=FOLDER.")
+
+
+def _claim(out: Path, recipe: SftRecipe) -> None:
+    """Note in the folder which recipe runs there."""
+    part = out / "recipe.json.part"
+    told = {"sha256": sft_hash(recipe), "recipe": asdict(recipe)}
+    try:
+        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        os.replace(part, out / "recipe.json")
     except OSError as exc:
         raise OptionError(f"out cannot be written ({exc.strerror}).", file=out) from exc
 
@@ -251,14 +272,18 @@ def _base(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
     if where is not None and not is_adapter(where):
         return where, str(where)
     place = Path(located(recipe.model, access=HubAccess(), accept=recognise))
+    if recipe.model == "starter":
+        from vesalius.models.starter.starter import WEIGHTS
+
+        place = WEIGHTS
     if not place.is_dir():
         raise OptionError(f"{recipe.model} is not a checkpoint that recipes of this kind train.",
-                          fix="Give a checkpoint folder or a hub id; the starter has a recipe of its own.")  # fmt: skip
+                          fix="Give a checkpoint folder or a hub id.")  # fmt: skip
     if where is None:
         return place, recipe.model
     from vesalius.models.convert import convert
 
-    merged = out / "base"
+    merged = out / f"base-{sft_hash(recipe)[:8]}"
     if not merged.is_dir():
         report(f"adding the adapter {where} to {recipe.model}: {merged}")
         convert(place, merged, to="same", adapter=where)

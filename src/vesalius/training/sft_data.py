@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vesalius.dialogue.samples import MaskTarget, Sample, Targets, read_samples, write_samples
-from vesalius.errors import InputError, VesaliusError
+from vesalius.errors import InputError, OptionError, VesaliusError
 from vesalius.inference.model import Model
 from vesalius.training.data.conversation import conversation_of, saying_of
 from vesalius.training.data.mixture import Mixture, Pick
@@ -131,7 +131,11 @@ class SftData:
             if masks := _masks(sample, folder):
                 options["masks"] = masks
         try:
-            batch = self.model.prepare(conversation_of(sample, folder, self._saying), **options)
+            spoken = conversation_of(sample, folder, self._saying)
+        except (InputError, OptionError) as exc:
+            raise InputError(f"{where}: {exc}") from exc
+        try:
+            batch = self.model.prepare(spoken, **options)
         except InputError as exc:
             # A file's own name says less than the row it is named in.
             raise InputError(f"{where}: {exc}") from exc
@@ -139,7 +143,9 @@ class SftData:
         length, tokens = family.length(batch), learned_tokens(batch)
         if not tokens:
             raise InputError(f"{where}: nothing of it is learnt, every label is masked.", fix="End it with an answer.")
-        shows = any("pixel" in name or ("visual_features" in name and len(batch[name]) > 0) for name in batch)
+        # A text alone may carry a picture of zeros whose features are thrown away; it shows nothing.
+        seen = any(len(batch[name]) for name in batch if "pixel_values" in name or name == "visual_features")
+        shows = seen and any(one.kind != "table" for one in sample.media)
         return Learned(batch, sample.id, sample.tags.task, length, tokens, learned_masks(batch), shows)
 
     def check(self) -> Checked:

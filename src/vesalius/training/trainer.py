@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -207,15 +207,16 @@ class RowTrainer(ResumableTrainer):
         """The mean loss of held-out rows by token (`eval_loss`) and by task."""
         del ignore_keys
         rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        meters = Meters(self.recipe.max_length)
-        self.model.eval()
+        meters, network = Meters(self.recipe.max_length), cast(nn.Module, self.model)
+        network.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for place, row in enumerate(rows):
                 if place >= self.recipe.eval.rows:
                     break
-                meters.add(row, RowLoss(**self.model(row.batch)))
+                meters.add(row, RowLoss(**network(row.batch)))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in meters.losses().items()}
         self.log(metrics)
+        self.meters.note(f"step {self.state.global_step}: held-out loss {metrics[f'{metric_key_prefix}_loss']:.4f}")
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
