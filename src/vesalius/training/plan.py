@@ -70,20 +70,28 @@ class ModelSize:
         return self.hidden * (2 * self.queries + self.keys_values + 3 * self.ffn)
 
 
-def _size(language: int, vision: int, projector: int, dims: tuple[int, int, int, int, int, int], masks: int = 0):
+def _size(
+    language: int, vision: int, projector: int, dims: tuple[int, int, int, int, int, int], masks: int = 0
+) -> ModelSize:
     parts = {"vision": vision, "projector": projector, "language": language}
     return ModelSize(parts | ({"mask_head": masks} if masks else {}), *dims)
 
 
 _QWEN_7B = (3584, 28, 18944, 3584, 1024, 152064)
+_QWEN3_VL_8B = _size(8_190_735_360, 415_891_440, 160_496_896, (4096, 36, 12288, 4096, 2048, 151936))
+_QWEN3_VL_4B = _size(4_022_468_096, 306_242_560, 109_105_152, (2560, 36, 9728, 4096, 2048, 151936))
 PUBLISHED: Mapping[str, ModelSize] = {
     "ZJU-AI4H/Hulu-Med-4B": _size(4_411_424_256, 412_147_440, 9_507_840, (2560, 36, 9728, 4096, 2048, 151936)),
     "ZJU-AI4H/Hulu-Med-7B": _size(7_615_616_512, 412_147_440, 16_980_992, _QWEN_7B),
     "ZJU-AI4H/Hulu-Med-14B": _size(14_768_307_200, 412_147_440, 32_122_880, (5120, 40, 17408, 5120, 2048, 151936)),
     "ZJU-AI4H/Hulu-Med-32B": _size(32_763_876_352, 412_147_440, 32_122_880, (5120, 64, 27648, 5120, 2048, 152064)),
     "jdh-algo/Citrus-V-8B-v1.0": _size(7_615_616_512, 631_975_680, 44_574_464, _QWEN_7B, masks=238_196_786),
+    "Qwen/Qwen3-VL-8B-Instruct": _QWEN3_VL_8B,
+    "MBZUAI/MedMO-8B": _QWEN3_VL_8B,
+    "Qwen/Qwen3-VL-4B-Instruct": _QWEN3_VL_4B,
+    "MBZUAI/MedMO-4B": _QWEN3_VL_4B,
 }
-"""Counted from the published shapes of every tensor."""
+"""Counted from the published shapes of every tensor, or from the network that the published config builds."""
 
 
 def size_of(model: str) -> ModelSize:
@@ -94,7 +102,8 @@ def size_of(model: str) -> ModelSize:
     folder = Path(model)
     if not (folder / "config.json").is_file():
         raise OptionError(
-            f"the size of {model} is not known here.", fix=f"Give a checkpoint folder, or one of {', '.join(PUBLISHED)}."
+            f"the size of {model} is not known here.",
+            fix=f"Give a checkpoint folder, or one of {', '.join(PUBLISHED)}.",
         )
     parts: dict[str, int] = {}
     for name, shape in _shapes(folder).items():
@@ -139,7 +148,7 @@ def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes on each of `gpus` GPUs by what they are for, whether they fit, and seconds of a step and a million positions."""
+    """Bytes on each of `gpus` GPUs by what they are for; seconds of a step and of a million positions."""
 
     size: ModelSize
     gpu: Gpu
@@ -210,7 +219,7 @@ def _learning(recipe: SftRecipe, size: ModelSize, part: str) -> int:
 
 
 def _gathered(size: ModelSize, learns: int, gpus: int, number: int) -> float:
-    """Whole copies: alone, what autocast makes of learning weights; among several, two layers and all that is no layer."""
+    """Whole copies: alone, what autocast makes of learning weights; of several, two layers and all that is no layer."""
     if gpus == 1:
         return number * learns if number == 2 else 0.0
     rest = size.parameters - size.layers * size.layer
@@ -218,7 +227,7 @@ def _gathered(size: ModelSize, learns: int, gpus: int, number: int) -> float:
 
 
 def _activations(recipe: SftRecipe, size: ModelSize, number: int) -> float:
-    """Of one row: everything a language layer keeps for the way back, or with checkpointing its input, and one layer."""
+    """Of one row: all that language layers keep for the way back; with checkpointing their inputs, and one layer."""
     layer = 12 * size.hidden + number * (2 * size.hidden + 3 * size.queries + size.keys_values + 4 * size.ffn)
     kept = number * size.hidden * size.layers + layer if recipe.activation_checkpointing else layer * size.layers
     return float(recipe.max_length * kept)
