@@ -101,6 +101,7 @@ def test_a_part_that_reads_pictures_where_there_are_none(tmp_path: Path) -> None
         ("data: [{path: a, phantoms: picture}]", "either path or phantoms"),
         ("betas: [0.9]", "betas has 1 values"),
         ("accumulate: 0", "accumulate is 0"),
+        ("gradient_factor: {vision: 0.1}", "gradient_factor says vision"),
         ("parts: {vision: {mode: lora, dropout: 0.1}, language: lora}", "differ in dropout"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.training.data_rows import sample, write_rows, row
+from tests.training.data_rows import row, sample, write_rows
 from vesalius.dialogue.samples import write_samples
 from vesalius.errors import InputError, OptionError, UnsupportedError
 from vesalius.training.data.mixture import Mixture
@@ -123,7 +123,7 @@ def test_the_stream_ends_at_num_samples_on_all_ranks(files: list[Path]) -> None:
     parts = [Mixture(files, num_samples=11, rank=k, world_size=4) for k in range(4)]
     said = [[one.id for one in part] for part in parts]
     assert [len(one) for one in said] == [len(part) for part in parts] == [3, 3, 3, 2]
-    assert sorted(sum(said, [])) == sorted(whole)
+    assert sorted(one for part in said for one in part) == sorted(whole)
 
 
 def test_other_data_or_settings_do_not_resume(files: list[Path], tmp_path: Path) -> None:
@@ -148,6 +148,12 @@ def test_bad_sources_are_one_error_each(tmp_path: Path, files: list[Path]) -> No
     write_samples(tmp_path / "z.jsonl.gz", [sample(1), sample(2)])
     with pytest.raises(UnsupportedError, match="Parquet"):
         Mixture([tmp_path / "z.jsonl.gz"])
-    for wrong in ({"weights": (1,)}, {"weights": (1, 0, 1)}, {"temperature": 0}, {"rank": 1}, {"max_oversampling": 0.5}):
+    for wrong in (
+        {"weights": (1,)},
+        {"weights": (1, 0, 1)},
+        {"temperature": 0},
+        {"rank": 1},
+        {"max_oversampling": 0.5},
+    ):
         with pytest.raises(OptionError):
             Mixture(files, **wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Samples in files: JSON Lines (also gzipped), Parquet, or a folder or pattern of such shards; always one row at a time.
+"""Samples in files: JSON Lines (also gzipped), Parquet, or a folder or pattern of such shards; one row at a time.
 
 A Parquet file has the columns `id`, `lang`, `patient`, `media` (structs of kind, path, meta as JSON), `turns` (structs
 of role, text, targets as JSON) and `tags` (a struct of modality, area, task). Media paths are relative to the folder of
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -135,10 +135,8 @@ def _unpacked(cell: Any, key: str) -> Any:
         return cell
     kept = {name: value for name, value in cast("dict[str, Any]", cell).items() if value is not None}
     if isinstance(kept.get(key), str):
-        try:
+        with suppress(ValueError):  # the schema says what is wrong with it
             kept[key] = json.loads(kept[key])
-        except ValueError:
-            pass  # the schema says what is wrong with it
     return kept
 
 
@@ -175,8 +173,8 @@ def read_samples(path: str | os.PathLike[str]) -> Iterator[Sample]:
 
 
 def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample]) -> int:
-    """Write samples as JSONL (UTF-8, defaults left out), gzipped (`.jsonl.gz`) or Parquet (`.parquet`) by the ending, to
-    a temporary name first; returns how many."""
+    """Write samples as JSONL (UTF-8, defaults left out), gzipped (`.jsonl.gz`) or Parquet (`.parquet`) by the ending,
+    to a temporary name first; returns how many."""
     target = Path(path)
     if not target.name.endswith((*ENDINGS, ".json")):
         raise OptionError("the ending names no format of samples.", file=path, fix=f"Use {', '.join(ENDINGS)}.")

@@ -6,7 +6,7 @@
  "tags": {"modality": "ct", "area": "chest", "task": "box"}, "patient": "a3f9"}
 
 Texts hold no coordinates: `<bbox>`, `<point>`, `<mask>` and `<ref-object>` stand for a turn's targets, `<image>`,
-`<volume>`, `<video>` and `<table>` for its media (see `dialogue.marks`). How rows lie in files: `dialogue.sample_files`.
+`<volume>`, `<video>` and `<table>` for its media (see `dialogue.marks`). Files: `dialogue.sample_files`.
 """
 
 from __future__ import annotations

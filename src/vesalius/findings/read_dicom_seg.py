@@ -33,8 +33,8 @@ def is_dicom_seg(path: str | PathLike[str]) -> bool:
 
 
 def read_dicom_seg(path: str | PathLike[str], item: Volume | Picture) -> list[Mask]:
-    """The segments of a file as masks with their labels: `[X, Y, Z]` canonical voxels of a volume, `[H, W]` of a picture.
-    A segment without a pixel has an empty mask.
+    """The segments of a file as masks with their labels: `[X, Y, Z]` canonical voxels of a volume, `[H, W]` of a
+    picture. A segment without a pixel has an empty mask.
 
     Raises InputError for a file that is no segmentation or names another series, GeometryError when its pixels do not
     lie on the scan's voxels, UnsupportedError for fractional segments.

@@ -166,6 +166,9 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
     for name, value in {"temperature": recipe.temperature, "modality_temperature": recipe.modality_temperature}.items():
         if not value > 0:
             raise OptionError(f"{name} is {value}; it must be positive.", file=path)
+    for part, factor in recipe.gradient_factor.items():
+        if part != "mask_head" or not (factor >= 0 and math.isfinite(factor)):
+            raise OptionError(f"gradient_factor says {part}: {factor}.", file=path, fix="Write {mask_head: 0.001}.")
     _check_rates(recipe, path)
     if all(plan.mode == "freeze" for plan in recipe.parts.values()):
         raise OptionError(

@@ -92,7 +92,9 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
         report(f"skipped: {where}: {reason}")
     held_out = None
     if held_out_mixture is not None:
-        held_out = RowStream(SftData(data.model, recipe, held_out_mixture).held_out)
+        apart = SftData(data.model, recipe, held_out_mixture)
+        apart.check()
+        held_out = RowStream(apart.held_out)
     rows = PositionedRows(PackedRows(family, data.packer()), process=here.index, processes=here.number)
     trainer = _trainer(family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), here)
     if here.first:

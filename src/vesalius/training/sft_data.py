@@ -114,9 +114,13 @@ class SftData:
         )
 
     def held_out(self) -> Iterator[Row]:
-        """Each sample once, in a row of its own: for evaluation."""
+        """Each good sample once, in a row of its own: for evaluation."""
         for row in range(self.mixture.num_rows):
-            yield packed_row(self.model.family, [self._picked(self._nth(row))])
+            try:
+                one = self._picked(self._nth(row))
+            except InputError:
+                continue
+            yield packed_row(self.model.family, [one])
 
     def _picked(self, pick: Pick) -> Learned:
         self.num_seen += 1

@@ -203,7 +203,7 @@ def test_point_detect_count_answers_are_said_again_as_published(tmp_path: Path) 
     for one, answer in zip(found, answers.values(), strict=True):
         written = said(one.turns[1], Saying("qwen-json", "abs_original"), lambda _: SIZE)
         told, wanted = json.loads(written[7:-3]), json.loads(answer)
-        flat = [value for value in _numbers(told)], [value for value in _numbers(wanted)]
+        flat = _numbers(told), _numbers(wanted)
         assert len(flat[0]) == len(flat[1])
         assert np.allclose(*flat, atol=0.5), "whole pixels, half a pixel away at most"
     assert found[0].turns[1].targets is not None
@@ -238,7 +238,7 @@ def test_medsg_boxes_lie_in_the_picture_that_is_named(tmp_path: Path) -> None:
     source = rows(tmp_path / "train.json", [
         {"id": "p", "messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}],
          "images": images},
-        {"id": "q", "task": "referring", "question": "Find it. Output only the coordinates. Format: x", "images": images,
+        {"id": "q", "task": "referring", "question": "Find it. Output only the coordinates. x", "images": images,
          "answer": [1, 2, 3, 4], "additional_info": "the second image"},
     ])  # fmt: skip
     first, second = converted(source, "medsg")

@@ -1,5 +1,6 @@
-"""COCO: one object of `images, annotations, categories`; `bbox` is [x, y, width, height] in pixels from the outer corner
-of the first pixel. Run lengths become masks; polygons do with pycocotools. One sample per picture and category."""
+"""COCO: one object of `images, annotations, categories`; `bbox` is [x, y, width, height] in pixels from the outer
+corner of the first pixel. Run lengths become masks, polygons too with pycocotools. A sample per picture and
+category."""
 
 from __future__ import annotations
 
@@ -29,10 +30,11 @@ def _rows(source: Path, options: Options) -> Iterator[RawRow]:
     for one in loaded["annotations"]:
         on.setdefault(one.get("image_id") if isinstance(one, dict) else None, []).append(one)
     known = {image.get("id") for image in loaded["images"] if isinstance(image, dict)}
+    number = 0
     for number, image in enumerate(loaded["images"], 1):
         own = on.get(image.get("id"), []) if isinstance(image, dict) else []
         yield RawRow(number, {"image": image, "annotations": own, "names": names}, source.stem)
-    for lost in (key for key in on if key not in known):
+    for _ in (key for key in on if key not in known):
         number += 1
         yield RawRow(number, RowError("annotations name an image that is not in images", "Add it or take them out."))
 

@@ -28,15 +28,15 @@ class Converted:
     notes: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """There were bad rows: what was written so far is thrown away."""
 
 
 def read_foreign(
     source: str | Path, name: str = "auto", options: Options | None = None, *, bad: list[BadRow] | None = None
 ) -> Iterator[Sample]:
-    """Stream the samples of foreign data. `name`: a format or "auto". Bad rows go to `bad`; without such a list the first
-    one raises InputError. Media paths are relative to `options.out`."""
+    """Stream the samples of foreign data. `name`: a format or "auto". Bad rows go to `bad`; without such a list the
+    first one raises InputError. Media paths are relative to `options.out`."""
     path = Path(source)
     form = detect(path) if name == "auto" else format_named(name)
     return _samples(form, Places(path, options or Options()), bad, [0])
@@ -77,14 +77,14 @@ def convert(
             made += 1
             yield sample
         if bad and not skip_bad:
-            raise _Refused
+            raise _RefusedError
         if not made:
             raise InputError(_nothing(rows[0], bad), file=path)
 
     written = True
     try:
         to.write(checked(), goal if target_format == "yolo" else goal.parent, goal, chosen)
-    except _Refused:
+    except _RefusedError:
         written = False
     return Converted(form.name, to.name, rows[0], made, written, bad, dict(places.notes))
 

@@ -1,5 +1,5 @@
-"""DICOM SEG: each segment becomes a mask file (NIfTI beside the samples) on the series it was drawn on, or run lengths on
-a picture. A row is a SEG file: the source itself, or every SEG below a folder."""
+"""DICOM SEG: each segment becomes a mask file (NIfTI beside the samples) on the series it was drawn on, or run
+lengths on a picture. A row is a SEG file: the source itself, or every SEG below a folder."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _values(file: Path, volume: bool) -> Any:
     try:
         item = read(str(file)).items[0]
         if volume and isinstance(item, Volume):
-            return item.load()
+            return item.values()
         if not volume and isinstance(item, Picture):
             values = item.load()
             if values.ndim == 3:

@@ -1,8 +1,8 @@
 """ms-swift: `messages: [{role, content}], images, videos, objects {ref, bbox, bbox_type, image_id}, masks`.
 
-`<ref-object>` and `<bbox>` in the texts stand for the entries of `objects`, in order, over all turns. `bbox_type` "real"
-(the default): pixels of the original; "norm1": parts of width and height. An entry of two numbers is a point. The i-th
-`[SEG]` of the answers stands for the i-th of `masks` (Citrus-V's rows).
+`<ref-object>` and `<bbox>` in the texts stand for the entries of `objects`, in order, over all turns. `bbox_type`
+"real" (the default): pixels of the original; "norm1": parts of width and height. An entry of two numbers is a
+point. The i-th `[SEG]` of the answers stands for the i-th of `masks` (Citrus-V's rows).
 """
 
 from __future__ import annotations
@@ -212,7 +212,9 @@ def _taken(
         named = False
         if isinstance(one, MaskTarget):
             if one.path is None:
-                raise InputError("a mask is kept as run lengths; ms-swift rows need a mask file.", fix="Write it as PNG.")
+                raise InputError(
+                    "a mask is kept as run lengths; ms-swift rows need a mask file.", fix="Write it as PNG."
+                )
             masks.append(relative(source / one.path, target.parent))
             made.append("[SEG]")
             continue

@@ -64,10 +64,7 @@ def unsaid(text: str, dialect: str, frame_at: Callable[[int], tuple[int, Frame]]
         groups = found.groupdict()
         label = groups.get("ref") or ""
         label = label if dialect == "medmo" else label.strip()
-        if "lists" in groups:
-            boxes = _lists(groups["lists"])
-        else:
-            boxes = [[float(one) for one in found.groups()[-4:]]]
+        boxes = _lists(groups["lists"]) if "lists" in groups else [[float(one) for one in found.groups()[-4:]]]
         named, before = _name(label, dialect)
         for box in boxes:
             made.boxes.append(_box(box, named or UNNAMED, media, frame))

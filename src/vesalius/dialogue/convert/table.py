@@ -56,12 +56,11 @@ def detect(source: Path) -> Format:
     if not source.exists() and not any(letter in source.name for letter in "*?["):
         raise InputError("does not exist.", file=source, fix="Check the path.")
     first: Any = None
-    shards = source.is_dir() and any(source.glob("*.jsonl*")) or any(source.glob("*.parquet"))
-    if not source.is_dir() or shards:
-        if _is_text(source):
-            first = first_row(source)
-            if first is None:
-                raise InputError("holds no rows.", file=source, fix="Name the file with the data.")
+    shards = (source.is_dir() and any(source.glob("*.jsonl*"))) or any(source.glob("*.parquet"))
+    if (not source.is_dir() or shards) and _is_text(source):
+        first = first_row(source)
+        if first is None:
+            raise InputError("holds no rows.", file=source, fix="Name the file with the data.")
     for one in FORMATS.values():
         if one.recognises(source, first):
             return one

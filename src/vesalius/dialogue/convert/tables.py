@@ -1,5 +1,5 @@
-"""Rows of foreign files: a JSON list, JSON Lines (also gzipped), Parquet or CSV. A row that cannot be read is a row with
-an error in it, so that the next ones are still looked at."""
+"""Rows of foreign files: a JSON list, JSON Lines (also gzipped), Parquet or CSV. A row that cannot be read is a row
+with an error in it, so that the next ones are still looked at."""
 
 from __future__ import annotations
 

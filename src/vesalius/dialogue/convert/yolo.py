@@ -1,5 +1,5 @@
-"""YOLO: `images/` and `labels/` with a line `class cx cy width height` per box, parts of the picture's width and height;
-class names in `data.yaml` or `classes.txt`. One sample per picture and class."""
+"""YOLO: `images/` and `labels/` with a line `class cx cy width height` per box, parts of the picture's width and
+height; class names in `data.yaml` or `classes.txt`. One sample per picture and class."""
 
 from __future__ import annotations
 

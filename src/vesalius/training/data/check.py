@@ -1,4 +1,4 @@
-"""Every bad row of training data with its number, reason and fix, and statistics of the good ones; one pass, streaming."""
+"""Every bad row of training data with its number, reason and fix, and statistics of the good ones; one pass."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from vesalius.dialogue.convert.contract import BadRow
 from vesalius.dialogue.sample_files import Row, rows_of, sample_files
-from vesalius.dialogue.samples import Sample, problem_of
+from vesalius.dialogue.samples import Sample, Targets, problem_of
 from vesalius.errors import InputError, OptionError
 from vesalius.training.data.leaks import Keys, shared_with
 from vesalius.training.data.media_files import MediaFiles
 from vesalius.training.data.row_problems import row_problems
-from vesalius.training.data.statistics import Statistics, answer_text, estimated_tokens, sample_text
+from vesalius.training.data.statistics import Statistics, estimated_tokens, sample_texts
 
 __all__ = ["Checked", "check_samples"]
 
@@ -28,9 +28,9 @@ _LONG_ANSWER = 24
 
 @dataclass
 class Checked:
-    """`rows`: all rows. `bad`: those that cannot be trained on, one entry a fault. `faults`: what is wrong with the file
-    as a whole. `warnings`: remark → numbers of the rows it is about (the first hundred). `token_source`: what counted
-    the tokens."""
+    """`rows`: all rows. `bad`: those that cannot be trained on, one entry a fault. `faults`: what is wrong with the
+    file as a whole. `warnings`: remark → numbers of the rows it is about (the first hundred). `token_source`: what
+    counted the tokens."""
 
     file: str
     rows: int = 0
@@ -113,7 +113,7 @@ class _Checking:
         self._found, self._media, self._count, self._several = found, media, count, several
         self._ids: set[bytes] = set()
         self._contents: set[bytes] = set()
-        self._texts: list[str] = []
+        self._asked: list[str] = []
         self._answers: list[str] = []
         self.keys = Keys()
 
@@ -164,18 +164,18 @@ class _Checking:
         self._contents.add(content)
         if _answer_in_question(sample):
             self._found.warn("its answer stands word for word in its question", number)
-        self._texts.append(sample_text(sample))
-        self._answers.append(answer_text(sample))
-        if len(self._texts) >= _BATCH:
+        asked, answered = sample_texts(sample)
+        self._asked.append(asked)
+        self._answers.append(answered)
+        if len(self._asked) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
         """Count the tokens of the texts that wait."""
-        for length in self._count(self._texts):
-            self._found.statistics.tokens.add(length)
-        for length in self._count(self._answers):
-            self._found.statistics.answer_tokens.add(length)
-        self._texts, self._answers = [], []
+        for asked, answered in zip(self._count(self._asked), self._count(self._answers), strict=True):
+            self._found.statistics.tokens.add(asked + answered)
+            self._found.statistics.answer_tokens.add(answered)
+        self._asked, self._answers = [], []
 
 
 _Counter = Callable[[Sequence[str]], list[int]]
@@ -188,8 +188,12 @@ def _short(text: str) -> bytes:
 def content_key(sample: Sample) -> bytes:
     """A hash of what a sample says about which media, whatever its id."""
     media = "\0".join(medium.path for medium in sample.media)
-    turns = "\0".join(f"{turn.role}\1{turn.text}\1{turn.targets!r}" for turn in sample.turns)
+    turns = "\0".join(f"{turn.role}\1{turn.text}\1{_targets_text(turn.targets)}" for turn in sample.turns)
     return _short(f"{media}\2{turns}")
+
+
+def _targets_text(targets: Targets | None) -> str:
+    return "" if targets is None else targets.model_dump_json(exclude_defaults=True)
 
 
 def _answer_in_question(sample: Sample) -> bool:

@@ -124,8 +124,9 @@ def _histogram(lengths: Lengths) -> str:
     parts: list[str] = []
     for number, count in enumerate(bins):
         height = 120 * count / most
+        told = f"{number * step}–{number * step + step - 1}: {count}"
         parts.append(f'<rect x="{8 + 17 * number}" y="{126 - height:.1f}" width="15" height="{height:.1f}" '
-                     f'fill="#11806f"><title>{number * step}–{(number + 1) * step - 1}: {count}</title></rect>')  # fmt: skip
+                     f'fill="#11806f"><title>{told}</title></rect>')  # fmt: skip
     ticks: Sequence[int] = (0, _BARS // 2, _BARS)
     parts += [f'<text x="{8 + 17 * tick}" y="142" text-anchor="middle">{tick * step}</text>' for tick in ticks]
     return _svg(440, 148, "".join(parts))

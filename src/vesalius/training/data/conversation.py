@@ -1,4 +1,4 @@
-"""From a sample to the conversation a model prepares: media in their places, places said in the family's own dialect."""
+"""From a sample to the conversation a model prepares: media in their places, places said in its own dialect."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def conversation_of(
 ) -> list[dict[str, Any]]:
     """The list of `{"role", "content"}` that `model.prepare` takes; the last turn is the answer to learn.
 
-    `folder`: that of the samples file; media paths are resolved against it. `saying`: how places are said (`saying_of`);
-    needed only for samples that hold any. Raises InputError when marks, media or targets do not fit or nothing is to be
-    learnt, OptionError when places must be said and `saying` is missing or cannot say them.
+    `folder`: that of the samples file; media paths are resolved against it. `saying`: how places are said
+    (`saying_of`); needed only for samples that hold any. Raises InputError when marks, media or targets do
+    not fit or nothing is to be learnt, OptionError when places must be said and `saying` is missing or cannot say them.
     """
     if problem := next(mark_problems(sample), None):
         raise InputError(f"{problem.reason}.", fix=problem.fix)
@@ -68,10 +68,7 @@ def conversation_of(
     messages: list[dict[str, Any]] = []
     for number, turn in enumerate(sample.turns):
         text = _text(turn, saying, size_of, number)
-        if turn.role == "user":
-            content = parts.content(text)
-        else:
-            content = [{"type": "text", "text": text}]
+        content = parts.content(text) if turn.role == "user" else [{"type": "text", "text": text}]
         messages.append({"role": turn.role, "content": content})
     return messages
 

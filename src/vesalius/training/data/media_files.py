@@ -31,7 +31,7 @@ class MediaFiles:
     _known: dict[tuple[str, str], MediaFile] = field(default_factory=dict[tuple[str, str], MediaFile])
 
     def look(self, kind: str, path: str, *, sized: bool) -> MediaFile:
-        """A medium's file. `sized`: its extent is wanted; pictures always have it, for their headers are read anyway."""
+        """A medium's file. `sized`: its extent is wanted; pictures always have it: their headers are read anyway."""
         sized = sized or kind == "image"
         found = self._known.get((kind, path))
         if found is None or (sized and found.extent is None and not found.problem):

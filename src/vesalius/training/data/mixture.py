@@ -1,9 +1,9 @@
 """Several data sets as one endless stream of samples, in an order that a seed fixes and any process count shares.
 
-A source's chance is proportional to weight x rows^(1/temperature): temperature 1 mixes by size, infinity by weight alone.
-Modalities are balanced the same way over all sources: rows^(1/modality_temperature), where a modality is never drawn more
-than `max_oversampling` times as often as its share would have it. Within a source and modality every sample comes once
-before any comes twice.
+A source's chance is proportional to weight x rows^(1/temperature): temperature 1 mixes by size, infinity by weight
+alone. Modalities are balanced the same way over all sources, rows^(1/modality_temperature), where a modality is never
+drawn more than `max_oversampling` times as often as its share would have it. Within a source and modality every sample
+comes once before any comes twice.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class Mixture:
         return shares
 
     def picks(self) -> Iterator[Pick]:
-        """The global order from here on, every process's samples in it; nothing is read. Ends at `num_samples`. What was
-        taken counts as drawn: `state_dict` speaks of it."""
+        """The global order from here on, every process's samples in it; nothing is read. Ends at `num_samples`. What
+        was taken counts as drawn: `state_dict` speaks of it."""
         while self.num_samples is None or self._position < self.num_samples:
             yield self._draw()
 
@@ -227,8 +227,8 @@ def _shares(masses: Sequence[float]) -> list[float]:
 
 
 def _balanced(natural: Mapping[str, float], temperature: float, most: float) -> dict[str, float]:
-    """Shares ∝ natural^(1/temperature), none above `most` times its natural share; what is cut off goes to the others in
-    proportion."""
+    """Shares ∝ natural^(1/temperature), none above `most` times its natural share; what is cut off goes to the others
+    in proportion."""
     raw = {name: share ** (1 / temperature) for name, share in natural.items()}
     capped: dict[str, float] = {}
     while True:

@@ -68,7 +68,7 @@ def part_of(key: str, parts: Mapping[str, float], seed: int) -> str:
         bound += share / total
         if number < bound:
             return name
-    return next(reversed(parts))
+    return list(parts)[-1]
 
 
 def split_samples(
@@ -188,7 +188,7 @@ def _dealt(
             seen += sizes[root]
             for name, share in parts.items():
                 bound += share / total
-                if middle < bound or name == next(reversed(parts)):
+                if middle < bound or name == list(parts)[-1]:
                     where[root] = name
                     break
     _fill(where, sizes, parts, seed)

@@ -12,26 +12,25 @@ from typing import Any
 from vesalius.dialogue.marks import MEDIA_MARK, PLACE_MARK
 from vesalius.dialogue.samples import Sample
 
-__all__ = ["Lengths", "Statistics", "estimated_tokens", "sample_text"]
+__all__ = ["Lengths", "Statistics", "estimated_tokens", "sample_texts"]
 
-_WORDS = re.compile(r"[A-Za-z]+|\d|[^\sA-Za-z\d]")
+_PIECES = re.compile(r"[A-Za-z]{1,4}|\d|[^\sA-Za-z\d]")
 _MOST_LABELS = 2_000
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text without a tokenizer at hand: four letters of a Latin word, one digit, one sign or one letter of
-    another script each. Good to a quarter or so; a figure made of it says that it is an estimate."""
-    if text.isascii():
-        return sum(math.ceil(len(word) / 4) if word[0].isalpha() else 1 for word in _WORDS.findall(text))
-    return sum(
-        math.ceil(len(word) / 4) if word.isascii() and word[0].isalpha() else 1 for word in _WORDS.findall(text)
-    )
+    """Tokens of a text without a tokenizer at hand: one for four characters of ASCII text; else one for four letters of
+    a Latin word, for a digit, a sign, or a letter of another script. An estimate, and whoever prints it says so."""
+    return -(-len(text) // 4) if text.isascii() else len(_PIECES.findall(text))
 
 
-def sample_text(sample: Sample) -> str:
-    """All texts of a sample; marks of media out, for their tokens depend on the model."""
-    text = "\n".join(turn.text for turn in sample.turns)
-    return MEDIA_MARK.sub("", text) if "<" in text else text
+def sample_texts(sample: Sample) -> tuple[str, str]:
+    """(what is asked, what is answered), marks out: how many tokens those are depends on the model."""
+    asked = "\n".join(turn.text for turn in sample.turns if turn.role != "assistant")
+    answered = "\n".join(turn.text for turn in sample.turns if turn.role == "assistant")
+    if "<" in asked:
+        asked = PLACE_MARK.sub("", MEDIA_MARK.sub("", asked))
+    return asked, PLACE_MARK.sub("", answered) if "<" in answered else answered
 
 
 @dataclass
@@ -145,6 +144,7 @@ class Statistics:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
+
         def top(counts: Mapping[str, int]) -> dict[str, int]:
             return dict(Counter(counts).most_common(200))
 
@@ -156,8 +156,3 @@ class Statistics:
             "targets": top(self.targets), "labels": top(self.labels),
             "answers": {task: top(answers) for task, answers in self.answers.items()},
         }  # fmt: skip
-
-
-def answer_text(sample: Sample) -> str:
-    """What is learnt: the assistant's texts."""
-    return "\n".join(PLACE_MARK.sub("", turn.text) for turn in sample.turns if turn.role == "assistant")
