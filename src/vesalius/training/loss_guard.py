@@ -31,11 +31,11 @@ class LossGuard:
     skipped: int = 0
     _rows: list[tuple[Sequence[str], Any]] = field(default_factory=list[tuple[Sequence[str], Any]])
 
-    def rewind(self, step: int) -> None:
-        """Forget what was noted after `step`, from which the run goes on."""
+    def rewind(self, step: int, *, writes: bool) -> None:
+        """Forget what was noted after `step`, from which the run goes on. One process `writes` this to the file."""
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.is_file() else []
         kept = [line for line in lines if _step(line) <= step]
-        if len(kept) < len(lines):
+        if writes and len(kept) < len(lines):
             part = self.file.with_suffix(".part")
             part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             os.replace(part, self.file)

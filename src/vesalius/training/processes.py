@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from vesalius.errors import OptionError
@@ -51,7 +52,8 @@ class Processes:
         if self.number > 1:
             from accelerate import PartialState
 
-            PartialState(cpu=device == "cpu")
+            # The others wait while the first writes a checkpoint, which may be large.
+            PartialState(cpu=device == "cpu", timeout=timedelta(hours=2))
 
     @contextmanager
     def first_then_others(self) -> Generator[None]:

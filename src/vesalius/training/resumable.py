@@ -123,7 +123,7 @@ class ResumableTrainer(Trainer):
     def _go_on_from(self, checkpoint: Path | None) -> None:
         self._resumed = checkpoint
         if checkpoint is None:
-            self.guard.rewind(0)
+            self.guard.rewind(0, writes=self.is_world_process_zero())
             return
         about = _about(checkpoint)
         for name, value in self.safety.hashes.items():
@@ -133,7 +133,8 @@ class ResumableTrainer(Trainer):
                     file=self.run_folder,
                     fix="Name another folder.",
                 )
-        self.guard.rewind(int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["global_step"]))
+        step = int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["global_step"])
+        self.guard.rewind(step, writes=self.is_world_process_zero())
         rows: Any = self.train_dataset
         if about and isinstance(rows, PositionedRows):
             if about["position"] is None:

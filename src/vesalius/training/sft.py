@@ -198,8 +198,7 @@ def _finished(
         card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
         kind = "adapter" if learning.lora is not None else "checkpoint"
         report(f"wrote the {kind} {folder} and {card}")
-    with here.first_then_others():  # whom the launcher sees first leave ends the others
-        return Trained(folder, steps, log)
+    return Trained(folder, steps, log)
 
 
 def _replace_final(folder: Path, write: Callable[[Path], Any]) -> None:
