@@ -100,7 +100,7 @@ def test_losses_and_gradients_are_those_of_one_process(runs: dict[str, Path], na
 
 def test_the_norm_of_every_part_is_that_of_the_whole(runs: dict[str, Path]) -> None:
     parts = {name: np.array(json.loads((runs[name] / "log.json").read_text())["parts"]) for name in ("one", "two")}
-    assert float(parts["one"].min()) > 0
+    assert float(parts["one"].max(0).min()) > 0  # a step may show no picture
     np.testing.assert_allclose(parts["two"], parts["one"], rtol=1e-3)
 
 
