@@ -7,7 +7,7 @@ export NO_MKDOCS_2_WARNING := true
 CODE := src tests examples scripts benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv starter studies demo test check format docs bench train-starter freeze clean
+.PHONY: help venv starter studies demo test check format docs bench soak train-starter freeze clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ docs: venv ## Build the documentation into site/
 bench: starter studies ## Measure Vesalius beside other libraries
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 	@echo "== benchmarks.starter"; $(BIN)/python -m benchmarks.starter
+
+soak: venv ## Kill a training run 20 times and compare it with one left alone
+	@$(BIN)/python scripts/soak_resume.py
 
 train-starter: starter studies ## Train the starter again from its base weights
 	@$(BIN)/python scripts/fetch_colin27.py

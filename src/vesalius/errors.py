@@ -6,9 +6,10 @@
     │   ├── LimitError                 exit 2   larger than `vesalius.limits` allows
     │   └── UnsupportedError           exit 2   a format, codec or optional package that is not here
     ├── OptionError                    exit 2   a command, keyword or recipe key is wrong
-    └── ModelError                     exit 3   a model cannot be loaded or used
-        ├── WeightsMissingError        exit 3   its weights are not on this machine
-        └── CheckpointError            exit 3   its files are damaged or of another kind
+    ├── ModelError                     exit 3   a model cannot be loaded or used
+    │   ├── WeightsMissingError        exit 3   its weights are not on this machine
+    │   └── CheckpointError            exit 3   its files are damaged or of another kind
+    └── StoppedError                    exit 130 or 143   a signal ended it, after its work was saved
 
 A message is one line: what was wrong, the value seen, the limit, the fix. It never holds patient data
 (no header text, no pixel values), only file names the caller gave, sizes and tag keywords.
@@ -25,6 +26,7 @@ __all__ = [
     "LimitError",
     "ModelError",
     "OptionError",
+    "StoppedError",
     "UnsupportedError",
     "VesaliusError",
     "WeightsMissingError",
@@ -82,3 +84,13 @@ class WeightsMissingError(ModelError):
 
 class CheckpointError(ModelError):
     """Checkpoint files are damaged, incomplete or of another kind."""
+
+
+class StoppedError(VesaliusError):
+    """A signal ended a long task after its work was saved. Exit code: 128 + the signal's number, as shells count
+    (SIGINT 130, SIGTERM 143)."""
+
+    def __init__(self, problem: str, *, signal: int, file: str | PathLike[str] | None = None, fix: str | None = None):
+        super().__init__(problem, file=file, fix=fix)
+        self.signal = signal
+        self.exit_code = 128 + signal

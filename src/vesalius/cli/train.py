@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,18 @@ def train(
     start: Annotated[
         str | None, typer.Option("--from", help="Start from what an earlier run wrote: its folder.")
     ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what memory and time it needs.")] = False,
+    gpu: Annotated[str, typer.Option(help="Kind of GPU to plan for.")] = "a100-80gb",
+    gpus: Annotated[int, typer.Option(help="How many of them.")] = 1,
 ) -> None:
-    """Train from a recipe; started again it goes on where it stopped."""
+    """Train from a recipe; started again it goes on where it stopped. SIGINT or SIGTERM saves first (exit 130, 143)."""
     from vesalius.training.recipe import StarterRecipe, load_recipe
 
     given = [*(changes or ()), *([] if start is None else [f"from={start}"])]
     loaded = load_recipe(recipe, given, debug=debug)
+    if plan:
+        _print_plan(loaded, gpu, gpus)
+        return
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -36,3 +42,16 @@ def train(
     from vesalius.training.sft import train_sft
 
     print(train_sft(loaded, report).folder)
+
+
+def _print_plan(recipe: Any, gpu: str, gpus: int) -> None:
+    from vesalius.errors import OptionError
+    from vesalius.training.plan import GPUS, plan_of, size_of
+    from vesalius.training.recipe_sft import SftRecipe
+
+    if not isinstance(recipe, SftRecipe):
+        raise OptionError("only recipes of kind sft can be planned.", fix="The starter's stages run on a CPU.")
+    if gpu.lower() not in GPUS:
+        raise OptionError(f"GPU {gpu!r} is not known.", fix=f"Known: {', '.join(GPUS)}.")
+    for line in plan_of(recipe, size_of(recipe.model), GPUS[gpu.lower()], gpus).lines():
+        print(line)

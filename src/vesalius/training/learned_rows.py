@@ -9,7 +9,17 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-__all__ = ["Counts", "Learned", "Row", "RowStream", "counts_of", "learned_masks", "learned_tokens", "packed_row"]
+__all__ = [
+    "Counts",
+    "Learned",
+    "PackedRows",
+    "Row",
+    "RowStream",
+    "counts_of",
+    "learned_masks",
+    "learned_tokens",
+    "packed_row",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,25 @@ def learned_masks(batch: Mapping[str, Tensor]) -> int:
 def packed_row(family: Any, samples: Sequence[Learned]) -> Row:
     """Prepared samples as one row."""
     return Row(family.pack([one.batch for one in samples]), tuple(samples))
+
+
+class PackedRows:
+    """The rows of a packer for one family, with the packer's place in the data (a `RowSource`)."""
+
+    def __init__(self, family: Any, packer: Any) -> None:
+        self.family, self.packer = family, packer
+
+    def __iter__(self) -> Iterator[Row]:
+        for packed in self.packer:
+            yield packed_row(self.family, packed.samples)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Behind the last row."""
+        return self.packer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on there."""
+        self.packer.load_state_dict(state)
 
 
 class RowStream(IterableDataset[Row]):

@@ -184,18 +184,38 @@ def schedule(shape: str, warmup: float, steps: int) -> Callable[[int], float]:
 
 
 def gradient_norms(learning: Learning) -> dict[str, float]:
-    """Part → Euclidean norm of its gradient now."""
-    return {part: _norm(value.grad for _, value in named) for part, named in learning.parameters.items()}
+    """Part → Euclidean norm of its gradient now, of all slices where processes hold one each."""
+    squares = [_square(value.grad for _, value in named) for named in learning.parameters.values()]
+    total = torch.stack(squares) if squares else torch.zeros(0)
+    if any(_is_slice(value) for named in learning.parameters.values() for _, value in named):
+        torch.distributed.all_reduce(total)
+    return dict(zip(learning.parameters, total.sqrt().tolist(), strict=True))
 
 
-def _norm(gradients: Iterable[Tensor | None]) -> float:
-    norms = [gradient.detach().float().norm() for gradient in gradients if gradient is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0
+def _square(gradients: Iterable[Tensor | None]) -> Tensor:
+    norms = [_own(gradient).detach().float().norm() for gradient in gradients if gradient is not None]
+    return torch.stack(norms).norm().square() if norms else torch.zeros(())
+
+
+def _is_slice(value: Any) -> bool:
+    return hasattr(value, "to_local")
+
+
+def _own(value: Any) -> Tensor:
+    """What this process holds of a tensor."""
+    return value.to_local() if _is_slice(value) else value
 
 
 def unreached(learning: Learning) -> dict[str, list[str]]:
-    """Part → names of its learning parameters whose gradient is nothing (None, or zero everywhere)."""
-    return {
-        part: [name for name, value in named if value.grad is None or not bool(value.grad.any())]
-        for part, named in learning.parameters.items()
-    }
+    """Part → names of its learning parameters whose gradient is nothing (None, or zero everywhere), in any process."""
+    every = [(part, name, value) for part, named in learning.parameters.items() for name, value in named]
+    reached = torch.tensor([value.grad is not None and bool(_own(value.grad).any()) for _, _, value in every])
+    if any(_is_slice(value) for _, _, value in every):
+        counts = reached.to(device=_own(every[0][2]).device, dtype=torch.int32)
+        torch.distributed.all_reduce(counts)
+        reached = counts > 0
+    missing: dict[str, list[str]] = {part: [] for part in learning.parameters}
+    for (part, name, _), found in zip(every, reached.tolist(), strict=True):
+        if not found:
+            missing[part].append(name)
+    return missing

@@ -95,7 +95,7 @@ class SftRecipe:
     steps: int = 0
     """Optimiser steps; 0: as many as the epochs take."""
     accumulate: int = 1
-    """Rows per step and process."""
+    """Rows per step, of all processes together: another number of them changes nothing but the time."""
     learning_rate: float = 1e-5
     weight_decay: float = 0.0
     warmup: float = 0.03
@@ -117,12 +117,17 @@ class SftRecipe:
     """Steps; 0: at the end alone."""
     keep: int = 2
     """Checkpoints kept on the way."""
+    nonfinite: Literal["stop", "skip"] = "stop"
+    """A step whose loss or gradient is NaN or infinite ends the run, or is left out; not_finite.jsonl names it."""
+    nonfinite_limit: int = 10
+    """So many steps may be left out in a run."""
     log_every: int = 10
     report_to: tuple[str, ...] = ("tensorboard",)
     eval: Evaluation = field(default_factory=Evaluation)
 
 
-_NO_RESULT = ("out", "device", "report_to", "log_every", "save_every", "keep", "check", "eval")
+_NO_RESULT = ("out", "device", "report_to", "log_every", "save_every", "keep", "check", "eval", "nonfinite",
+              "nonfinite_limit")  # fmt: skip
 
 
 def sft_hash(recipe: SftRecipe) -> str:

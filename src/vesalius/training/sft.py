@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -10,12 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import OptionError, UnsupportedError
 from vesalius.models.adapters import is_adapter
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
 from vesalius.training.sft_data import Checked, SftData, mixture_of
+
+if TYPE_CHECKING:
+    from vesalius.training.processes import Processes
 
 __all__ = ["Trained", "train_sft"]
 
@@ -35,29 +39,43 @@ class Trained:
 
 def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     """Run a recipe; started again in the same folder it goes on from its newest whole checkpoint. `report` receives one
-    line at a time.
+    line at a time. Under `torchrun` every process calls; the first one writes and reports.
 
     Before the first step: OptionError for keys, parts, devices and loggers that cannot be, InputError for data that is
-    empty, bad or too long, the errors of `vesalius.load` for the model.
+    empty, bad or too long, the errors of `vesalius.load` for the model. While training: as `ResumableTrainer.train_on`.
     """
+    from vesalius.training.processes import Processes
+    from vesalius.training.run_lock import held_run
+
+    here = Processes.here()
+    here.rows_each(recipe.accumulate)
     _check_loggers(recipe)
-    out = Path(recipe.out)
-    _check_claim(out, recipe)
-    mixture = mixture_of(recipe.data, recipe, out / "phantoms")
-    base, called = _base(recipe, out, report)
+    if not here.first:
+        return _train(recipe, here, lambda line: None)
+    with held_run(Path(recipe.out)):
+        return _train(recipe, here, report)
+
+
+def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
     import torch
 
     from vesalius.inference.model import Model
     from vesalius.models.placement import chosen_device
     from vesalius.models.registry import load_family, recognise
-    from vesalius.training.learned_rows import RowStream
+    from vesalius.training.learned_rows import PackedRows, RowStream
     from vesalius.training.meters import Meters
     from vesalius.training.parts import check_parts, learning_parts
+    from vesalius.training.positions import PositionedRows
 
+    out = Path(recipe.out)
+    here.meet(str(chosen_device(recipe.device)))
+    with here.first_then_others():
+        _check_claim(out, recipe)
+        mixture = mixture_of(recipe.data, recipe, out / "phantoms")
+        held_out_mixture = mixture_of(recipe.eval.data, recipe, out / "phantoms") if recipe.eval.every else None
+        base, called = _base(recipe, out, report)
     torch.manual_seed(recipe.seed)
-    chosen_device(recipe.device)
-    dtype = "float32" if recipe.precision == "float32" else "auto"
-    family: Any = load_family(str(base), device=recipe.device, dtype=dtype, quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=_dtype(recipe), quirks=recipe.quirks)
     check_parts(family, recipe)
     data = SftData(Model(family), recipe, mixture)
     checked = data.check()
@@ -73,26 +91,32 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     for where, reason in checked.bad:
         report(f"skipped: {where}: {reason}")
     held_out = None
-    if recipe.eval.every:
-        apart = SftData(data.model, recipe, mixture_of(recipe.eval.data, recipe, out / "phantoms"))
+    if held_out_mixture is not None:
+        apart = SftData(data.model, recipe, held_out_mixture)
         apart.check()
         held_out = RowStream(apart.held_out)
-    trainer = _trainer(
-        family, learning, recipe, RowStream(data.rows), held_out, steps, Meters(recipe.max_length, report)
-    )
-    from vesalius.training.budget import newest_checkpoint
-
-    _claim(out, recipe)
-    trainer.train(resume_from_checkpoint=newest_checkpoint(out))
+    rows = PositionedRows(PackedRows(family, data.packer()), process=here.index, processes=here.number)
+    trainer = _trainer(family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), here)
+    if here.first:
+        _claim(out, recipe)
+    trainer.train_on(held=True)
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
-    return _finished(family, learning, base, called, recipe, trainer, data, report)
+    return _finished(family, base, called, recipe, trainer, data, here, report)
 
 
-def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out: Any, steps: int, meters: Any) -> Any:
+def _dtype(recipe: SftRecipe) -> str:
+    return "float32" if recipe.precision == "float32" else "auto"
+
+
+def _trainer(
+    family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out: Any, steps: int, meters: Any, here: Processes
+) -> Any:
     import torch
     from transformers import TrainingArguments
 
+    from vesalius.training.processes import sharding
+    from vesalius.training.resumable import Safety
     from vesalius.training.trainer import RowTrainer
 
     on_cpu = next(family.model.parameters()).device.type == "cpu"
@@ -102,14 +126,13 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
         output_dir=recipe.out,
         max_steps=steps,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=recipe.accumulate,
+        gradient_accumulation_steps=here.rows_each(recipe.accumulate),
         max_grad_norm=recipe.max_grad_norm or math.inf,
         learning_rate=recipe.learning_rate,
         use_cpu=on_cpu or not torch.cuda.is_available(),
         bf16=recipe.precision == "bfloat16",
         logging_steps=recipe.log_every,
         logging_first_step=True,
-        logging_nan_inf_filter=False,
         save_strategy="steps" if recipe.save_every else "no",
         save_steps=recipe.save_every or steps,
         save_total_limit=recipe.keep,
@@ -121,9 +144,17 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
         report_to=list(recipe.report_to),
         run_name=Path(recipe.out).name,
         disable_tqdm=True,
+        **(sharding(family) if here.number > 1 else {}),
+    )
+    digests = rows.source.packer.stream.state_dict()["mixture"]["data"]
+    safety = Safety(
+        hashes={"recipe": sft_hash(recipe), "data": hashlib.sha256(json.dumps(digests).encode()).hexdigest()},
+        nonfinite=recipe.nonfinite,
+        nonfinite_limit=recipe.nonfinite_limit,
+        report=meters.report,
     )
     with _curves_in(Path(recipe.out) / "tensorboard"):
-        trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters)
+        trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters, safety=safety)
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # the meters say it in one line
@@ -144,26 +175,58 @@ def _curves_in(folder: Path) -> Iterator[None]:
 
 
 def _finished(
-    family: Any, learning: Any, base: Path, called: str, recipe: SftRecipe, trainer: Any, data: SftData, report: Report
+    family: Any,
+    base: Path,
+    called: str,
+    recipe: SftRecipe,
+    trainer: Any,
+    data: SftData,
+    here: Processes,
+    report: Report,
 ) -> Trained:
     from vesalius.training.run_card import write_card
     from vesalius.training.save_trained import save_trained
 
     folder = Path(recipe.out) / FINAL
-    fresh = folder.with_name(f"{FINAL}.new")
-    for left in (fresh, Path(recipe.out) / f"{FINAL}.old"):
-        shutil.rmtree(left, ignore_errors=True)
-    save_trained(family, learning, base, fresh, called)
-    if folder.exists():
-        folder.rename(folder.with_name(f"{FINAL}.old"))
-    fresh.rename(folder)
-    shutil.rmtree(folder.with_name(f"{FINAL}.old"), ignore_errors=True)
     steps, log = int(trainer.state.global_step), tuple(trainer.state.log_history)
-    files = [file for source in data.mixture.sources for file in source.files]
-    card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
-    kind = "adapter" if learning.lora is not None else "checkpoint"
-    report(f"wrote the {kind} {folder} and {card}")
+    learning = trainer.learning
+    if here.number > 1:
+        family, learning = _whole(trainer, base, recipe, here)
+    if here.first:
+        _replace_final(folder, lambda fresh: save_trained(family, learning, base, fresh, called))
+        files = [file for source in data.mixture.sources for file in source.files]
+        card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
+        kind = "adapter" if learning.lora is not None else "checkpoint"
+        report(f"wrote the {kind} {folder} and {card}")
     return Trained(folder, steps, log)
+
+
+def _replace_final(folder: Path, write: Callable[[Path], Any]) -> None:
+    """Write a new folder, then put it where an earlier one stands."""
+    fresh, old = folder.with_name(f"{FINAL}.new"), folder.with_name(f"{FINAL}.old")
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    write(fresh)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _whole(trainer: Any, base: Path, recipe: SftRecipe, here: Processes) -> tuple[Any, Any]:
+    """What the processes learnt in slices, put into a fresh copy in main memory: (family, learning). All gather."""
+    from vesalius.models.registry import load_family
+    from vesalius.training.parts import learning_parts
+    from vesalius.training.saved_state import put_weights, weights_of
+    from vesalius.training.trainer import RowLosses
+
+    learnt = weights_of(trainer.model, keep=here.first)
+    if not here.first:
+        return None, trainer.learning
+    family: Any = load_family(str(base), device="cpu", dtype=_dtype(recipe), quirks=recipe.quirks)
+    learning = learning_parts(family, recipe)
+    put_weights(learnt, RowLosses(family, {}))
+    return family, learning
 
 
 def _check_loggers(recipe: SftRecipe) -> None:

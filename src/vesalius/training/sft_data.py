@@ -101,7 +101,8 @@ class SftData:
         self._draws = "mask_head" in family.parts()
 
     def packer(self) -> RowPacker[Pick, Learned]:
-        """Rows of the stream from its present place on; its `state_dict` is the place to resume from."""
+        """Rows without end, in an order that the seed alone decides; its `state_dict` is the place to resume from.
+        InputError while it goes where more samples are bad than the recipe allows."""
         return RowPacker(
             _Picks(self.mixture),
             max_length=self.recipe.max_length,
@@ -111,14 +112,6 @@ class SftData:
             look_ahead=self.recipe.look_ahead,
             skipped=self._skip,
         )
-
-    def rows(self) -> Iterator[Row]:
-        """Rows without end, in an order that the seed alone decides. InputError where more samples are bad than the
-        recipe allows."""
-        start = {"position": 0, "drawn": [0] * len(self.mixture.groups)}
-        self.mixture.load_state_dict({**self.mixture.state_dict(), **start})
-        for packed in self.packer():
-            yield packed_row(self.model.family, packed.samples)
 
     def held_out(self) -> Iterator[Row]:
         """Each good sample once, in a row of its own: for evaluation."""

@@ -1,22 +1,25 @@
-"""transformers' Trainer over packed rows: the loss of a step is the sum over its rows divided by what they all learn,
+"""Trainer over packed rows: the loss of a step is the sum over its rows divided by what they all learn,
 parts have their own rates and schedules, and the first step shows whether the gradient reaches them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 
 from vesalius.errors import OptionError
 from vesalius.models.contract import RowLoss, Trainable
 from vesalius.training.learned_rows import Counts, Row, RowStream, counts_of
 from vesalius.training.meters import Meters
 from vesalius.training.parts import Learning, gradient_norms, parameter_groups, schedule, unreached
+from vesalius.training.positions import PositionedRows
 from vesalius.training.recipe_sft import SftRecipe
+from vesalius.training.resumable import ResumableTrainer
 
 __all__ = ["RowLosses", "RowTrainer"]
 
@@ -29,16 +32,27 @@ _READS: Mapping[str, Callable[[Row], bool]] = {
 
 
 class RowLosses(nn.Module):
-    """The family as Trainer calls it: a row in, its losses out. A checkpoint holds what learns and nothing else."""
+    """The family as Trainer calls it: a row in, its losses out. A checkpoint holds what learns and nothing else.
+
+    With several processes every learning value takes part in every row (`meets`): one whose row shows no picture still
+    has gradients, zeros, to bring where all are added up.
+    """
 
     def __init__(self, family: Trainable, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.network: nn.Module = family.model
         self._family, self._options = family, dict(options)
+        self.meets = False
 
-    def forward(self, row: Any) -> RowLoss:
-        """What the packed `row` costs."""
-        return self._family.row_loss(row, **self._options)
+    def forward(self, row: Any) -> dict[str, Any]:
+        """What the packed `row` costs: the fields of a RowLoss, where wrappers of the network find the tensors."""
+        made = self._family.row_loss(row, **self._options)
+        summed = made.summed
+        if self.meets and self.training:
+            own = {id(value) for module in self._family.parts()["language"] for value in module.parameters()}
+            others = [value for value in self.parameters() if value.requires_grad and id(value) not in own]
+            summed = summed + 0.0 * sum((value.sum() for value in others), torch.zeros_like(summed))
+        return {**vars(made), "summed": summed}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What learns, tied weights once."""
@@ -52,7 +66,7 @@ class RowLosses(nn.Module):
         return type(loaded)([name for name in loaded.missing_keys if name in learns], loaded.unexpected_keys)
 
 
-class RowTrainer(Trainer):
+class RowTrainer(ResumableTrainer):
     """Trains what `learning` names on `rows`. `meters` gathers what the log shows beside the loss."""
 
     loss_is_scaled_for_ga = True
@@ -63,7 +77,7 @@ class RowTrainer(Trainer):
         learning: Learning,
         recipe: SftRecipe,
         arguments: TrainingArguments,
-        rows: RowStream,
+        rows: RowStream | PositionedRows,
         *,
         held_out: RowStream | None = None,
         meters: Meters,
@@ -73,9 +87,9 @@ class RowTrainer(Trainer):
         self.recipe, self.learning, self.meters = recipe, learning, meters
         self._waiting = set(learning.parameters)
         self._showed: set[str] = set()
-        super().__init__(
-            model=RowLosses(family, options), args=arguments, train_dataset=rows, eval_dataset=held_out, **own
-        )
+        losses = RowLosses(family, options)
+        super().__init__(model=losses, args=arguments, train_dataset=rows, eval_dataset=held_out, **own)
+        losses.meets = self.args.world_size > 1
         self.model_accepts_loss_kwargs = True
 
     # --- data ---------------------------------------------------------------------------------------------------------
@@ -93,6 +107,10 @@ class RowTrainer(Trainer):
             counts = Counts(*(int(number) for number in gathered.sum(0)))
         return counts
 
+    def sample_ids(self, inputs: Any) -> Sequence[str]:
+        """Of the row."""
+        return [sample.id for sample in inputs.samples]
+
     # --- loss ---------------------------------------------------------------------------------------------------------
 
     def compute_loss(
@@ -101,7 +119,7 @@ class RowTrainer(Trainer):
         """The row's share of the step's loss: its sums over the counts of all rows of the step."""
         row: Row = inputs
         counts: Counts = num_items_in_batch or counts_of([row])
-        made: RowLoss = model(row.batch)
+        made = RowLoss(**model(row.batch))
         loss = made.summed / max(1, counts.tokens)
         for total, _ in made.others.values():
             loss = loss + total / max(1, counts.masks)
@@ -121,6 +139,16 @@ class RowTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(groups, betas=self.recipe.betas, eps=1e-8)
         return self.optimizer
 
+    def _prepare_for_training(self, *given: Any) -> Any:
+        """Trainer's; a model that was cut up has other parameters of the same names."""
+        made = super()._prepare_for_training(*given)
+        now = {name.removeprefix("network."): value for name, value in self._inner(self.model).named_parameters()}
+        learning = self.learning.parameters.items()
+        self.learning = replace(
+            self.learning, parameters={part: [(name, now[name]) for name, _ in named] for part, named in learning}
+        )
+        return made
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Each group with its own warm-up."""
         if self.lr_scheduler is None:
@@ -131,10 +159,19 @@ class RowTrainer(Trainer):
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Before clipping: does every part learn, and how strongly."""
-        if self._showed & self._waiting:
-            self._check_reach(self._showed & self._waiting)
+        if showed := self._showed_anywhere():
+            self._check_reach(showed)
         self.meters.gradients(gradient_norms(self.learning))
         return super()._clip_grad_norm(model)
+
+    def _showed_anywhere(self) -> set[str]:
+        """Parts not yet looked at that a row of any process has shown what they read."""
+        parts = sorted(self._waiting)
+        if self.args.world_size > 1 and parts:
+            flags = torch.tensor([part in self._showed for part in parts], dtype=torch.int32, device=self.args.device)
+            torch.distributed.all_reduce(flags)
+            return {part for part, seen in zip(parts, flags.tolist(), strict=True) if seen}
+        return self._showed & self._waiting
 
     def _check_reach(self, parts: set[str]) -> None:
         """OptionError where nothing of a part that is to learn gets a gradient."""
@@ -176,7 +213,7 @@ class RowTrainer(Trainer):
             for place, row in enumerate(rows):
                 if place >= self.recipe.eval.rows:
                     break
-                meters.add(row, network(row.batch))
+                meters.add(row, RowLoss(**network(row.batch)))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in meters.losses().items()}
         self.log(metrics)
         self.meters.note(f"step {self.state.global_step}: held-out loss {metrics[f'{metric_key_prefix}_loss']:.4f}")
