@@ -468,7 +468,7 @@ def test_conversations_that_cannot_be_used_say_why() -> None:
         model.family.prepare([])
     with pytest.raises(InputError, match="3 timestamps and 5 frames"):
         model.prepare(user(video(timestamps=[0, 1, 2]), "?"))
-    with pytest.raises(InputError, match="nothing of the conversation is learnt"):
+    with pytest.raises(InputError, match="no answer to learn"):
         model.loss(model.prepare(user("Hi")))
     with pytest.raises(OptionError, match="no option 'mask'"):
         model.loss(model.prepare(user("Hi")), mask=1)

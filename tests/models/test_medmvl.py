@@ -151,7 +151,7 @@ def test_nothing_to_learn_is_said() -> None:
     with pytest.raises(InputError, match="no labels"):
         loaded.loss(loaded.prepare(asked("What?")))
     batch = loaded.prepare(answered(asked("What?"), "This."))
-    with pytest.raises(InputError, match="no token"):
+    with pytest.raises(InputError, match="no answer to learn"):
         loaded.loss(batch, labels=torch.full_like(batch["labels"], -100))
 
 

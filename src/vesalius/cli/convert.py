@@ -24,7 +24,7 @@ def convert(
     to: Annotated[
         str,
         typer.Option(
-            help="auto (clean; from clean, published), clean, published, hf, original (Hulu-Med's older one)."
+            help="auto (clean; from clean, published), same, clean, published, hf, original (Hulu-Med's older one)."
         ),
     ] = "auto",
     dtype: Annotated[
@@ -34,6 +34,7 @@ def convert(
     from_pickle: Annotated[
         bool, typer.Option("--from-pickle", help="Take the tensors out of pickled weights (.bin, .pt) you trust.")
     ] = False,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a LoRA adapter to add to the weights.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a checkpoint as one clean folder (config.json, safetensors, tokenizer), or back as it was published."""
@@ -50,12 +51,15 @@ def convert(
             dtype=dtype,
             max_shard_bytes=size,
             from_pickle=from_pickle,
+            adapter=adapter,
             on_progress=on_progress,
         )
     if as_json:
         print(json.dumps({**asdict(made), "folder": str(made.folder)}, indent=2))
         return
     exact = "every value as it was" if made.lossless else f"values cast to {dtype}: not lossless"
+    if adapter is not None:
+        exact = "the adapter added to its weights"
     print(f"{made.folder}: {made.family}, layout {made.layout}; {made.num_tensors} tensors, "
           f"{made.num_bytes / 1e6:.1f} MB, {exact}.")  # fmt: skip
     if made.shared:

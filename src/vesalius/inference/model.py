@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.messages import Message, from_question, read_conversation
@@ -33,6 +35,7 @@ def load(
     quirks: Quirks = "published",
     quantize: str | None = None,
     device_map: str | Mapping[str, str] | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -44,7 +47,9 @@ def load(
     "bfloat16", "float16".  `quirks`: the published behaviour, ours, or named ones.  `quantize`: keep the linear layers
     of the language model in "8bit" or "4bit" (extra `quantize`).  `device_map`: in place of `device`, "auto" (GPUs,
     main memory, disk, in this order), a device, or a mapping of module names to devices or "disk" (extra `offload`); ""
-    stands for all that is not named. Each weight goes straight to its device.
+    stands for all that is not named. Each weight goes straight to its device.  `adapter`: the folder of a LoRA adapter
+    that was trained on this model (PEFT's layout); it is added to the weights, so not together with `quantize` or
+    `device_map`.
 
     A directory that exists is never asked for on a hub. `revision`: branch, tag or 40-digit commit of a hub id.
     `token`, `offline`, `endpoint`: how the hub is reached; without them HF_TOKEN (or the stored login), HF_HUB_OFFLINE
@@ -59,7 +64,16 @@ def load(
     access = HubAccess(token=token, offline=offline, endpoint=endpoint)
     place = located(name, revision=revision, access=access, accept=recognise)
     how: dict[str, Any] = {"device": device, "dtype": dtype, "quirks": quirks}
-    return Model(load_family(place, **how, quantize=quantize, device_map=device_map))
+    if adapter is not None and (quantize is not None or device_map is not None):
+        raise OptionError(
+            "an adapter goes with neither quantize nor device_map.", fix="Merge it: vesalius convert --adapter."
+        )
+    family = load_family(place, **how, quantize=quantize, device_map=device_map)
+    if adapter is not None:
+        from vesalius.models.adapters import merge_adapter
+
+        merge_adapter(family, Path(place) if Path(place).is_dir() else None, Path(adapter))
+    return Model(family)
 
 
 class Model:

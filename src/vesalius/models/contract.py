@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
@@ -22,8 +22,10 @@ __all__ = [
     "Loading",
     "NamedTensors",
     "Quirks",
+    "RowLoss",
     "Shown",
     "Spoken",
+    "Trainable",
     "media_of",
     "turns_of",
 ]
@@ -59,6 +61,23 @@ class Loading:
     quirks: Quirks = "published"
     quantize: Literal["8bit", "4bit"] | None = None
     device_map: str | Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class RowLoss:
+    """What a row of one or several samples costs.
+
+    `summed`: scalar float32 with gradient, the sum of the cross entropies of its learned tokens; `tokens`: how many
+    these are.  `per_sample` `[S]` float32: the same sums of each sample, detached; `tokens_per_sample`: their counts.
+    `others`: further losses by name, already weighed, as (sum with gradient, count).  The loss of a step over several
+    rows is Σ summed / Σ tokens and, of each other loss, Σ sum / Σ count.
+    """
+
+    summed: Tensor
+    tokens: int
+    per_sample: Tensor
+    tokens_per_sample: tuple[int, ...]
+    others: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict[str, tuple[Tensor, int]])
 
 
 @dataclass(frozen=True)
@@ -157,4 +176,33 @@ class Family(Protocol):
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
         """What the answer located, in original pixels."""
+        ...
+
+
+class Trainable(Family, Protocol):
+    """A family that learns, part by part, from packed rows in which nothing is padded and no sample sees another.
+    `model`: its network."""
+
+    model: Any
+
+    def parts(self) -> Mapping[str, nn.ModuleList]:
+        """The parts that are trained, frozen or adapted on their own ("vision", "projector", "language", "mask_head"),
+        each with its modules. Every parameter is in exactly one."""
+        ...
+
+    def stored(self, published: str) -> Tensor | None:
+        """The weight a tensor name of the checkpoint stands for, None where it is not part of the network."""
+        ...
+
+    def length(self, batch: Batch) -> int:
+        """Positions the language model reads of a prepared batch: what it takes of a row."""
+        ...
+
+    def pack(self, batches: Sequence[Batch]) -> Batch:
+        """One row of several samples, each made by `prepare` from a conversation that ends with an answer. Positions
+        restart with every sample, whose first token is never learned. InputError for none."""
+        ...
+
+    def row_loss(self, batch: Batch, **options: Any) -> RowLoss:
+        """What a row (of `pack`, or of one sample from `prepare`) costs. InputError where nothing is learned."""
         ...

@@ -10,20 +10,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError
 from vesalius.models.convert_plan import Plan, clean_plan, published_plan
 from vesalius.models.convert_source import open_checkpoint
 from vesalius.models.tensor_files import FLOATS, shards, write_tensors
 
-__all__ = ["Converted", "Target", "convert"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Target = Literal["auto", "clean", "published", "hf", "original"]
+__all__ = ["Converted", "Target", "appearing", "convert"]
+
+Target = Literal["auto", "same", "clean", "published", "hf", "original"]
 Progress = Callable[[int, int], None]
 _ROOM = 16 << 20
 """Bytes left free beside the values: headers, tokenizer, file system."""
@@ -53,12 +56,16 @@ def convert(
     dtype: str | None = None,
     max_shard_bytes: int = 5 * 10**9,
     from_pickle: bool = False,
+    adapter: str | os.PathLike[str] | None = None,
+    values: Mapping[str, Tensor] | None = None,
     on_progress: Progress | None = None,
 ) -> Converted:
     """Write the checkpoint folder `source` as the new folder `destination`.
 
     `to`: "clean"; "published" (the layout the checkpoint came from); "hf" or "original" for families published in both
-    ("hf" is "published" for the others); "auto": clean, and published for a clean source.  `dtype`: cast floats to
+    ("hf" is "published" for the others); "same": the source's own; "auto": clean, and published for a clean source.
+    `adapter`: the folder of a LoRA adapter, which is added to the weights.  `values`: tensors by published name that
+    take the place of the source's, stored as those are (new names are added).  `dtype`: cast floats to
     "float32", "bfloat16" or "float16", which is not lossless.  `max_shard_bytes`: values in one weight file.
     `from_pickle`: take the tensors of pickled weights.  `on_progress`: called with (bytes written, bytes in all).
 
@@ -73,14 +80,22 @@ def convert(
         raise OptionError(f"max_shard_bytes is {max_shard_bytes}; it must be positive.")
     start, end = _places(Path(source), Path(destination))
     checkpoint = open_checkpoint(start, from_pickle=from_pickle)
-    lossless = dtype is None or checkpoint.floats() <= {dtype}
+    if adapter is not None:
+        from vesalius.models.adapters import merged_values
+
+        values = {**merged_values(start, Path(adapter)), **(values or {})}
+    if values:
+        checkpoint = checkpoint.with_values(values)
+    lossless = not values and (dtype is None or checkpoint.floats() <= {dtype})
     if dtype is not None:
         checkpoint = checkpoint.cast(dtype)
-    clean = to == "clean" or (to == "auto" and not checkpoint.was_clean)
-    plan = clean_plan(checkpoint) if clean else published_plan(checkpoint, "published" if to == "auto" else to)
+    clean = to == "clean" or (to in ("auto", "same") and checkpoint.was_clean == (to == "same"))
+    plan = (
+        clean_plan(checkpoint) if clean else published_plan(checkpoint, to if to in ("hf", "original") else "published")
+    )
     total = sum(payload.num_bytes for tensors in plan.weights.values() for payload in tensors.values())
     _check_room(end, total + sum(path.stat().st_size for path in plan.files.values()) + _ROOM)
-    with _appearing(end) as partial:
+    with appearing(end) as partial:
         _write(partial, plan, max_shard_bytes, total, on_progress)
     count = sum(len(tensors) for tensors in plan.weights.values())
     return Converted(end, checkpoint.card.name, plan.layout, count, total, plan.shared, plan.left, lossless)
@@ -116,7 +131,7 @@ def _check_room(destination: Path, needed: int) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
+def appearing(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes its name when the block is done, and is gone with everything new when it fails."""
     made: list[Path] = []
     partial: Path | None = None

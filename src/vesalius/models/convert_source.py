@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import CheckpointError, OptionError
 from vesalius.models.checkpoint_files import UNUSED, clean_config, read_json, stored_as
 from vesalius.models.pickled_tensors import PICKLES, pickled_tensors
 from vesalius.models.published_layout import PublishedLayout, Settings
 from vesalius.models.registry import FAMILIES, FamilyCard, recognise
-from vesalius.models.tensor_files import FLOATS, Payload, cast, stored_tensors
+from vesalius.models.tensor_files import FLOATS, Payload, cast, stored_tensors, tensor_payload
 from vesalius.models.weights import CheckpointTensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Checkpoint", "Weights", "open_checkpoint"]
 
@@ -44,6 +47,13 @@ class Checkpoint:
         """Names of the float types its tensors have."""
         named = {code: name for name, code in FLOATS.items()}
         return {named[one.dtype] for tensors in self.weights.values() for one in tensors.values() if one.dtype in named}
+
+    def with_values(self, values: Mapping[str, Tensor]) -> Checkpoint:
+        """The checkpoint with other values for some tensors, each in the type it is stored in; new ones are added."""
+        stored = self.weights[""]
+        put = {name: tensor_payload(value, stored[name].dtype if name in stored else None)
+               for name, value in values.items()}  # fmt: skip
+        return replace(self, weights={**self.weights, "": {**stored, **put}})
 
     def cast(self, dtype: str) -> Checkpoint:
         """The same with every float of another type, and its settings saying so."""

@@ -10,12 +10,25 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import CheckpointError, OptionError
 from vesalius.models.safetensors_header import BITS, header_entries
 
-__all__ = ["FLOATS", "Payload", "cast", "file_names", "same_bytes", "shards", "stored_tensors", "write_tensors"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "FLOATS",
+    "Payload",
+    "cast",
+    "file_names",
+    "same_bytes",
+    "shards",
+    "stored_tensors",
+    "tensor_payload",
+    "write_tensors",
+]
 
 _PIECE = 8 << 20
 FLOATS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -85,6 +98,27 @@ def cast(name: str, payload: Payload, dtype: str) -> Payload:
             yield made.view(torch.uint8).numpy().tobytes()
 
     return Payload(FLOATS[dtype], payload.shape, payload.num_values * BITS[FLOATS[dtype]] // 8, pieces)
+
+
+def tensor_payload(value: Tensor, dtype: str | None) -> Payload:
+    """A tensor in memory as a file will hold it: `dtype` as safetensors names it, None for the tensor's own."""
+    import torch
+
+    named = {code: name for name, code in FLOATS.items()}
+    own = FLOATS.get(str(value.dtype).removeprefix("torch."))
+    code = dtype or own
+    if code is None or code not in named:
+        raise OptionError(f"a tensor of type {str(value.dtype).removeprefix('torch.')} is not written here.")
+    target: torch.dtype = getattr(torch, named[code])
+    shape = tuple(value.shape)
+
+    def pieces() -> Iterator[bytes]:
+        flat = value.detach().reshape(-1)
+        step = _PIECE // target.itemsize
+        for first in range(0, len(flat), step):
+            yield flat[first : first + step].to("cpu", target).contiguous().view(torch.uint8).numpy().tobytes()
+
+    return Payload(code, shape, value.numel() * target.itemsize, pieces)
 
 
 def _whole(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
 
 from vesalius.errors import OptionError
+from vesalius.training.recipe_reading import filled, read_mapping
+from vesalius.training.recipe_sft import SftRecipe, check_recipe
 
-__all__ = ["SayStage", "SeeStage", "StarterRecipe", "load_recipe", "recipe_hash"]
+__all__ = ["Recipe", "SayStage", "SeeStage", "StarterRecipe", "load_recipe", "recipe_hash"]
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,20 @@ class StarterRecipe:
     say: SayStage = field(default_factory=SayStage)
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> StarterRecipe:
-    """Read `path` (YAML) and apply `key=value` overrides (`see.steps=10`). OptionError for anything unknown."""
-    import yaml
+Recipe = StarterRecipe | SftRecipe
+"""One kind of recipe each; `recipe` in the file names it ("starter", "sft")."""
 
-    try:
-        loaded: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise OptionError(f"recipe cannot be read ({exc.strerror}).", file=path) from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise OptionError("recipe is not valid YAML.", file=path, fix="Check its indentation and colons.") from exc
-    if loaded is None:
-        loaded = {}
-    if not isinstance(loaded, dict):
-        raise OptionError("recipe must be a mapping of keys to values.", file=path)
-    for override in overrides:
-        _override(loaded, override)
-    if loaded.pop("recipe", "starter") != "starter":
-        raise OptionError("this recipe's kind is unknown.", file=path, fix="Known: starter.")
-    recipe: StarterRecipe = _fill(StarterRecipe, loaded, str(path), "")
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, debug: bool = False) -> Recipe:
+    """Read `path` (YAML) and apply `key=value` overrides (`see.steps=10`); `debug`: its small variant. `recipe` names
+    the kind. OptionError for anything unknown."""
+    loaded = read_mapping(path, overrides, debug=debug)
+    kind = loaded.pop("recipe", "starter")
+    if kind == "sft":
+        return check_recipe(filled(SftRecipe, loaded, str(path)), str(path))
+    if kind != "starter":
+        raise OptionError("this recipe's kind is unknown.", file=path, fix="Known: starter, sft.")
+    recipe: StarterRecipe = filled(StarterRecipe, loaded, str(path))
     unknown = set(recipe.stages) - {"encode", "see", "calibrate", "say", "export"}
     if unknown:
         raise OptionError(
@@ -110,48 +105,3 @@ def recipe_hash(recipe: StarterRecipe) -> str:
     for stage in ("see", "say"):
         kept[stage].pop("budget_minutes")
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _override(loaded: dict[str, Any], override: str) -> None:
-    import yaml
-
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise OptionError(f"override {override!r} is not key=value.", fix="Write for example see.steps=100.")
-    *parents, last = key.split(".")
-    place = loaded
-    for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise OptionError(f"override {override!r}: {parent!r} has no parts.")
-    place[last] = yaml.safe_load(text)
-
-
-def _fill(kind: Any, values: dict[str, Any], path: str, prefix: str) -> Any:
-    hints = get_type_hints(kind)
-    names = {f.name for f in fields(kind)}
-    filled: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, 1)
-            fix = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(sorted(names))}."
-            raise OptionError(f"unknown recipe key {prefix}{key!s}.", file=path, fix=fix)
-        filled[key] = _convert(hints[key], value, path, f"{prefix}{key}")
-    return kind(**filled)
-
-
-def _convert(hint: Any, value: Any, path: str, key: str) -> Any:
-    if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise OptionError(f"{key} must be a mapping.", file=path)
-        return _fill(hint, value, path, f"{key}.")
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, bool, str) and type(value) is hint:
-        if isinstance(value, int) and value < 0:
-            raise OptionError(f"{key} is {value}; it must not be negative.", file=path)
-        return value
-    if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return tuple(value)
-    wanted = getattr(hint, "__name__", str(hint))
-    raise OptionError(f"{key} is {value!r}; it must be of type {wanted}.", file=path)

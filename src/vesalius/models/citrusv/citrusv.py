@@ -8,28 +8,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
 from vesalius.findings.masks import encode_rle
 from vesalius.models.citrusv.masks import mask_losses, read_mask, sam_picture
 from vesalius.models.citrusv.module import CitrusModel, Decoded, PictureFeatures, build_citrus
-from vesalius.models.citrusv.names import OurTensors, home_of
+from vesalius.models.citrusv.names import OurTensors, home_of, is_unused
 from vesalius.models.citrusv.plan import CitrusOptions, Plan, Sample, picture_for_sam, segmented_sights
 from vesalius.models.citrusv.prompt import ADDED, prompt_and_answer, with_pictures_placed, with_tokens
 from vesalius.models.citrusv.said import mask_findings, place_findings
 from vesalius.models.citrusv.settings import SegSettings, read_settings
-from vesalius.models.contract import Conversation, Loading
+from vesalius.models.contract import Conversation, Loading, RowLoss
 from vesalius.models.parts.chat_pieces import encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
+from vesalius.models.parts.network_parts import divided
+from vesalius.models.parts.packed_rows import row_loss
 from vesalius.models.placement import LanguageTower
 from vesalius.models.quirks import quirk
 from vesalius.models.qwen_vl.config import VlConfig, read_config
-from vesalius.models.qwen_vl.network import TOWER, VlNetwork
+from vesalius.models.qwen_vl.network import TOWER, VlNetwork, vl_places
 from vesalius.models.qwen_vl.prepared import Prepared, options_from
 from vesalius.models.qwen_vl.prompt import Pieces
-from vesalius.models.qwen_vl.qwen_vl import GUESSED, QwenVl, QwenVlQuirks, in_one_row, traced, with_labels
+from vesalius.models.qwen_vl.qwen_vl import GUESSED, QwenVl, QwenVlQuirks, in_one_row, lengths_of, traced, with_labels
 from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_json
 
 __all__ = ["CitrusQuirks", "CitrusV"]
@@ -90,6 +92,18 @@ class CitrusV(QwenVl):
         """The parameter a published tensor name lives in (a row table for those published in rows)."""
         return dict(self.whole.state_dict(keep_vars=True))[home_of(name).names[0]]
 
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`. `mask_head`: the projector of [SEG] states and the whole of SAM2."""
+        return divided(self.whole, {**vl_places("mllm."), "mask_head": ("seg_projector", "grounding_encoder")})
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        if is_unused(published):
+            return None
+        home = home_of(published)
+        value: Tensor | None = self.whole.state_dict(keep_vars=True).get(home.names[0])
+        return value if value is None or home.row is None else value[home.row : home.row + 1]
+
     # --- the one processor --------------------------------------------------------------------------------------------
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
@@ -121,9 +135,17 @@ class CitrusV(QwenVl):
         plans: list[Plan] = [sample.plan for sample in samples]
         packs = plans[0].options.packed
         packs = all("labels" in sample for sample in samples) if packs is None else packs
-        made = self.joined(samples) if packs else self.padded(samples)
+        return self.pack(samples) if packs else self._with_plans(self.padded(samples), samples)
+
+    def pack(self, batches: Sequence[Any]) -> Prepared:
+        """As Qwen2.5-VL's, with what SAM2 needs of each sample."""
+        return self._with_plans(super().pack(batches), batches)
+
+    @staticmethod
+    def _with_plans(made: Prepared, batches: Sequence[Any]) -> Prepared:
+        plans: list[Plan] = [one.plan for one in batches]
         for name in ("sam_pixel_values", "gt_masks"):
-            given = [sample[name] for sample in samples if name in sample]
+            given = [one[name] for one in batches if name in one]
             if given:
                 made.tensors[name] = torch.cat(given)
         sights = [sight for plan in plans for sight in plan.segmented]
@@ -189,19 +211,29 @@ class CitrusV(QwenVl):
     ) -> dict[str, Tensor]:
         """The loss by parts: `ce`, `bce_times_2` and `dice` as the config weighs them, for logs."""
         chosen = options_from(CitrusOptions, options)
-        if seg_grad_hook is not None and not isinstance(seg_grad_hook, int | float):
-            raise OptionError(f"seg_grad_hook is {seg_grad_hook!r}.", fix="Give one factor, or None.")
         batch = with_labels(batch, chosen.labels)
         if chosen.masks is not None:
             batch = self._with_masks(batch, chosen.masks)
-        self.learned(batch)
+        row = self.row_loss(batch, seg_grad_hook=seg_grad_hook)
+        means = {name: total / count for name, (total, count) in row.others.items()}
+        return {"ce": row.summed / row.tokens, **means}
+
+    def row_loss(self, batch: Mapping[str, Tensor], *, seg_grad_hook: float | None = None) -> RowLoss:
+        """What a packed row or a prepared conversation costs, `others` being `bce_times_2` and `dice` over masks, as
+        the config weighs them, where masks are given. `seg_grad_hook` as in `loss`. InputError when masks and [SEG]
+        differ in number."""
+        if seg_grad_hook is not None and not isinstance(seg_grad_hook, int | float):
+            raise OptionError(f"seg_grad_hook is {seg_grad_hook!r}.", fix="Give one factor, or None.")
+        labels = in_one_row(batch, self.learned(batch))[None]
         hidden = in_one_row(batch, self.network.hidden(batch))
-        terms = {"ce": self.spoken_loss(batch, hidden)}
+        spoken = row_loss(hidden, self.network.head, labels, lengths_of(batch))
         drawn = self._drawn_samples(batch, hidden, seg_grad_hook)
         if not drawn:
-            return terms
-        bce, dice = mask_losses(torch.cat(drawn), batch["gt_masks"].to(hidden.device), self.settings.dice_eps)
-        return {**terms, "bce_times_2": bce * self.settings.bce_weight, "dice": dice * self.settings.dice_weight}
+            return spoken
+        masks = torch.cat(drawn)
+        bce, dice = mask_losses(masks, batch["gt_masks"].to(hidden.device), self.settings.dice_eps)
+        weighed = {"bce_times_2": bce * self.settings.bce_weight, "dice": dice * self.settings.dice_weight}
+        return replace(spoken, others={name: (mean * len(masks), len(masks)) for name, mean in weighed.items()})
 
     def _with_masks(self, batch: Any, masks: Sequence[Any]) -> Any:
         """The batch with these masks to learn, a list for each of its conversations where it has several."""

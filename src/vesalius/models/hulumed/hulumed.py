@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Batch, Conversation, Loading, media_of
+from vesalius.models.contract import Batch, Conversation, Loading, RowLoss, media_of
 from vesalius.models.hulumed.config import HuluMedConfig, read_config
-from vesalius.models.hulumed.network import HuluMedNetwork, load_network
+from vesalius.models.hulumed.network import HuluMedNetwork, load_network, renamed
 from vesalius.models.hulumed.options import read_options
 from vesalius.models.hulumed.prepare import Preparer
-from vesalius.models.hulumed.prepared import Prepared, pack
+from vesalius.models.hulumed.prepared import Prepared, lengths_of, pack, row_of
 from vesalius.models.hulumed.quirks import HuluMedQuirks
 from vesalius.models.hulumed.thinking import split_thinking
 from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.network_parts import divided
+from vesalius.models.parts.packed_rows import row_loss
+from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.weights import CheckpointTensors, find_json
@@ -65,11 +67,22 @@ class HuluMed:
         network = load_network(config, tensors, how)
         return cls(config, network, tokenizer, HuluMedQuirks.chosen(how.quirks), how.folder)
 
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`."""
+        text = ("model.embed_tokens", "model.layers", "model.norm", "lm_head")
+        places = {"vision": ("model.vision_encoder",), "projector": ("model.mm_projector",), "language": text}
+        return divided(self.model, places)
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        name = renamed(published)
+        return None if name is None else self.model.state_dict(keep_vars=True).get(name)
+
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation; `options` as in `PrepareOptions`."""
         chosen = read_options(options, self.config)
         sample = self.preparer.sample(conversation, chosen, chosen.merge_size)
-        return pack([sample], self.config.image_token, tuple(media_of(conversation)))
+        return row_of(sample, self.config.image_token, tuple(media_of(conversation)))
 
     def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
         """Several conversations in one row, each attending to itself; `merge_size` may hold one number per sample."""
@@ -81,12 +94,20 @@ class HuluMed:
             raise OptionError(f"merge_size names {len(merge)} samples, the row has {len(conversations)}.")
         if not conversations:
             raise InputError("no conversation was given.")
-        samples = [
-            self.preparer.sample(conversation, chosen, merge[place] if isinstance(merge, tuple) else merge)
-            for place, conversation in enumerate(conversations)
-        ]
-        media = tuple(shown for conversation in conversations for shown in media_of(conversation))
-        return pack(samples, self.config.image_token, media)
+        rows: list[Prepared] = []
+        for place, conversation in enumerate(conversations):
+            merged = merge[place] if isinstance(merge, tuple) else merge
+            sample = self.preparer.sample(conversation, chosen, merged)
+            rows.append(row_of(sample, self.config.image_token, tuple(media_of(conversation))))
+        return pack(rows)
+
+    def length(self, batch: Batch) -> int:
+        """Positions of the row after reduction, as the language model reads them."""
+        return batch["spliced_ids"].shape[1]
+
+    def pack(self, batches: Sequence[Any]) -> Prepared:
+        """Rows from `prepare` or `prepare_many` as one."""
+        return pack(batches)
 
     def _looked(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         if "pixel_values" not in batch:
@@ -111,9 +132,12 @@ class HuluMed:
         return embeds.masked_scatter(places[..., None], features.to(embeds.dtype))
 
     def _hidden(self, batch: Batch, embeds: Tensor) -> Tensor:
-        """`[1, L', H]` after the final norm. Positions that restart keep the samples of a packed row apart."""
+        """`[1, L', H]` after the final norm; each sample of the row attends to itself."""
         positions = batch["spliced_position_ids"].to(embeds.device)
-        return self.model.model(inputs_embeds=embeds, position_ids=positions, use_cache=False).last_hidden_state
+        lengths = lengths_of(batch)
+        apart = segment_keywords(self.model.model, lengths) if len(lengths) > 1 else {}
+        read = self.model.model(inputs_embeds=embeds, position_ids=positions, use_cache=False, **apart)
+        return read.last_hidden_state
 
     def embedded(self, batch: Batch) -> Tensor:
         """`[1, L', H]`: what the language model reads."""
@@ -136,22 +160,18 @@ class HuluMed:
                 found["vision_features"], found["projected_tokens"] = looked
             found["inputs_embeds"] = self._embedded(batch, None if looked is None else looked[1])
             if bool((batch["spliced_labels"] != IGNORED).any()):
-                found["loss_per_sample"] = self._loss_per_sample(batch, found["inputs_embeds"])
+                row = self._row_loss(batch, found["inputs_embeds"])
+                found["loss_per_sample"] = row.per_sample.double().cpu() / row.tokens
             return found
 
-    def _losses(self, batch: Batch, embeds: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of every learnt token, and its place in the row. The head runs at those positions only."""
-        places = (labels[0, 1:] != IGNORED).nonzero()[:, 0]
-        hidden = self._hidden(batch, embeds)[0, places.to(embeds.device)]
-        targets = labels[0, places + 1].to(embeds.device)
-        return functional.cross_entropy(self.model.lm_head(hidden).float(), targets, reduction="none"), places + 1
+    def row_loss(self, batch: Batch, *, labels: Tensor | None = None) -> RowLoss:
+        """What a row costs. `labels`: `[1, L']` in place of its own. InputError where nothing is learnt."""
+        looked = self._looked(batch)
+        return self._row_loss(batch, self._embedded(batch, None if looked is None else looked[1]), labels)
 
-    def _loss_per_sample(self, batch: Batch, embeds: Tensor) -> Tensor:
-        losses, places = self._losses(batch, embeds, batch["spliced_labels"])
-        sample = (batch["spliced_position_ids"][0] == 0).cumsum(0)[places] - 1
-        count = int((batch["spliced_position_ids"][0] == 0).sum())
-        sums = torch.zeros(count, dtype=torch.float64)
-        return sums.index_add(0, sample, losses.double().cpu()) / len(places)
+    def _row_loss(self, batch: Batch, embeds: Tensor, labels: Tensor | None = None) -> RowLoss:
+        labels = batch["spliced_labels"] if labels is None else labels
+        return row_loss(self._hidden(batch, embeds)[0], self.model.lm_head, labels, lengths_of(batch))
 
     def loss(self, batch: Batch, **options: Any) -> Tensor:
         """Shifted cross-entropy of the learnt tokens, with gradient: their mean, or their sum over
@@ -163,13 +183,9 @@ class HuluMed:
         for name in options:
             if name not in ("labels", "num_items_in_batch", "packing", "loss"):
                 raise OptionError(f"Hulu-Med's loss has no option {name!r}.", fix="Use labels, num_items_in_batch.")
-        labels = batch["spliced_labels"] if options.get("labels") is None else _spliced(options["labels"], batch, self)
-        if not bool((labels[0, 1:] != IGNORED).any()):
-            raise InputError("nothing of the conversation is learnt.", fix="End it with an assistant message.")
-        looked = self._looked(batch)
-        losses, _ = self._losses(batch, self._embedded(batch, None if looked is None else looked[1]), labels)
-        number = options.get("num_items_in_batch")
-        return losses.mean() if number is None else losses.sum() / number
+        labels = None if options.get("labels") is None else _spliced(options["labels"], batch, self)
+        row = self.row_loss(batch, labels=labels)
+        return row.summed / (options.get("num_items_in_batch") or row.tokens)
 
     def say(self, batch: Batch, *, max_new_tokens: int, sampling: Sampling) -> Iterator[tuple[str, str | None]]:
         """See `Family.say`."""

@@ -15,7 +15,7 @@ from vesalius.models.hulumed.vision import Projector, VisionTower
 from vesalius.models.placement import LanguageTower, computing_device
 from vesalius.models.weights import CheckpointTensors, building, chosen_dtype, fill
 
-__all__ = ["HuluMedNetwork", "build_network", "load_network"]
+__all__ = ["HuluMedNetwork", "build_network", "load_network", "renamed"]
 
 
 class HuluMedNetwork(nn.Module):
@@ -63,11 +63,11 @@ def build_network(config: HuluMedConfig, dtype: torch.dtype) -> HuluMedNetwork:
 def load_network(config: HuluMedConfig, tensors: CheckpointTensors, how: Loading) -> HuluMedNetwork:
     """Build and fill; errors as `fill`."""
     network = build_network(config, chosen_dtype(how.dtype, config.stored_dtype))
-    fill(network, tensors, _renamed, how=how, tower=LanguageTower("model", "lm_head"), file=tensors.folder)
+    fill(network, tensors, renamed, how=how, tower=LanguageTower("model", "lm_head"), file=tensors.folder)
     return network
 
 
-def _renamed(name: str) -> str | None:
+def renamed(name: str) -> str | None:
     """Checkpoint name → ours: the original layout doubles the tower's prefix; rotary tables are computed, not read."""
     if re.search(r"rotary\w*\.inv_freq$", name):
         return None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from vesalius.errors import InputError
 from vesalius.findings.findings import Where
 from vesalius.models.contract import NamedTensors, Shown
 from vesalius.models.hulumed.tokens import IGNORED
 
-__all__ = ["Prepared", "Sample", "pack"]
+__all__ = ["Prepared", "Sample", "lengths_of", "pack", "row_of"]
+
+_OF_THE_ROW = ("input_ids", "position_ids", "labels", "spliced_ids", "spliced_position_ids", "spliced_labels")
+"""Tensors `[1, L]`; the others hold one entry for each item, patch or feature."""
 
 
 @dataclass(frozen=True)
@@ -75,48 +80,62 @@ class Prepared(NamedTensors):
             start = stop
 
 
-def pack(samples: Sequence[Sample], image_token: int, media: tuple[Shown, ...]) -> Prepared:
-    """One row of one or several samples. Positions restart with every sample, whose first label is never learnt;
-    tokens that reduction drops leave ids, labels and positions together."""
-    rows: dict[str, list[Tensor]] = {name: [] for name in (
-        "input_ids", "position_ids", "labels", "spliced_ids", "spliced_position_ids", "spliced_labels",
-    )}  # fmt: skip
-    starts: list[int] = []
-    used: list[Tensor] = []
-    total = 0
-    for sample in samples:
-        ids, labels = torch.tensor(sample.ids), torch.tensor(sample.labels)
-        labels[0] = IGNORED
-        stays = torch.ones(len(ids), dtype=torch.bool)
-        is_image = ids == image_token
-        pseudo = "text" in sample.modals
-        if not pseudo:
-            stays[is_image] = sample.kept
-        used.append(torch.zeros_like(sample.kept) if pseudo else sample.kept)
-        starts.append(total)
-        total += len(ids)
-        rows["input_ids"].append(ids)
-        rows["labels"].append(labels)
-        rows["position_ids"].append(torch.arange(len(ids)))
-        rows["spliced_ids"].append(ids[stays])
-        rows["spliced_labels"].append(labels[stays])
-        rows["spliced_position_ids"].append(torch.arange(int(stays.sum())))
-    tensors = {name: torch.cat(parts)[None] for name, parts in rows.items()}
-    grids = [grid for sample in samples for grid in sample.grids]
-    if grids:
+def lengths_of(batch: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Positions of each sample of a row, as the language model reads it: they count from 0 in every sample."""
+    positions = batch["spliced_position_ids"][0]
+    starts = (positions == 0).nonzero()[:, 0].tolist()
+    return tuple(stop - start for start, stop in pairwise([*starts, len(positions)]))
+
+
+def row_of(sample: Sample, image_token: int, media: tuple[Shown, ...]) -> Prepared:
+    """A row of one sample, whose first label is never learnt; tokens that reduction drops leave ids, labels and
+    positions together."""
+    ids, labels = torch.tensor(sample.ids), torch.tensor(sample.labels)
+    labels[0] = IGNORED
+    stays = torch.ones(len(ids), dtype=torch.bool)
+    pseudo = "text" in sample.modals
+    if not pseudo:
+        stays[ids == image_token] = sample.kept
+    tensors = {
+        "input_ids": ids,
+        "position_ids": torch.arange(len(ids)),
+        "labels": labels,
+        "spliced_ids": ids[stays],
+        "spliced_position_ids": torch.arange(int(stays.sum())),
+        "spliced_labels": labels[stays],
+    }
+    tensors = {name: values[None] for name, values in tensors.items()}
+    if sample.grids:
         tensors |= {
-            "pixel_values": torch.cat([sample.pixels for sample in samples if len(sample.pixels)]),
-            "grid_sizes": torch.tensor(grids),
-            "merge_sizes": torch.tensor([merge for sample in samples for merge in sample.merges]),
-            "kept_mask": torch.cat([sample.kept for sample in samples]),
-            "image_features_used": torch.cat(used),
+            "pixel_values": sample.pixels,
+            "grid_sizes": torch.tensor(sample.grids),
+            "merge_sizes": torch.tensor(sample.merges),
+            "kept_mask": sample.kept,
+            "image_features_used": torch.zeros_like(sample.kept) if pseudo else sample.kept,
         }
+    counts, places = sample.kept_per_frame, sample.places
+    return Prepared(tensors, (sample.prompt,), sample.modals, counts, (0,), media, places)
+
+
+def pack(rows: Sequence[Prepared]) -> Prepared:
+    """One row of all samples of several rows. Positions restart with every sample. InputError for none."""
+    if not rows:
+        raise InputError("there is no sample to pack.")
+    tensors: dict[str, Tensor] = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        axis = 1 if name in _OF_THE_ROW else 0
+        tensors[name] = torch.cat([row[name] for row in rows if name in row], axis)
+    starts: list[int] = []
+    total = 0
+    for row in rows:
+        starts += [total + start for start in row.sample_starts]
+        total += row["input_ids"].shape[1]
     return Prepared(
         tensors,
-        tuple(sample.prompt for sample in samples),
-        tuple(modal for sample in samples for modal in sample.modals),
-        tuple(counts for sample in samples for counts in sample.kept_per_frame),
+        tuple(prompt for row in rows for prompt in row.prompts),
+        tuple(modal for row in rows for modal in row.modals),
+        tuple(counts for row in rows for counts in row.kept_per_frame),
         tuple(starts),
-        media,
-        tuple(places for sample in samples for places in sample.places),
+        tuple(shown for row in rows for shown in row.media),
+        tuple(places for row in rows for places in row.places),
     )

@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from vesalius.errors import InputError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, Loading
+from vesalius.models.contract import Conversation, Loading, RowLoss
 from vesalius.models.medmvl.boxes import located
 from vesalius.models.medmvl.load import Loaded, load_checkpoint
 from vesalius.models.medmvl.pixels import VolumeReading
-from vesalius.models.medmvl.prepare import Prepared, prepare
+from vesalius.models.medmvl.prepare import Prepared, pack, prepare, slice_counts
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
 from vesalius.models.medmvl.splice import padded, real_rows, spliced_embeds, spliced_labels
 from vesalius.models.medmvl.tokens import TERMINATORS
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.network_parts import divided
+from vesalius.models.parts.packed_rows import row_loss
+from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.parts.token_stream import Sampling, TokenStep, stream_tokens
 
 __all__ = ["Medmvl"]
@@ -48,6 +50,19 @@ class Medmvl:
     def load(cls, how: Loading) -> Medmvl:
         """Load a checkpoint folder; errors as `load_checkpoint`."""
         return cls(load_checkpoint(how))
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`."""
+        places = {
+            "vision": ("encoder_image", "encoder_image3d"),
+            "projector": ("connector_image", "connector_image3d"),
+            "language": ("llm",),
+        }
+        return divided(self.model, places)
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        return self.model.state_dict(keep_vars=True).get(published)
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Tensors of a conversation; options and errors as `prepare_many`."""
@@ -94,7 +109,10 @@ class Medmvl:
         of_volumes: dict[str, Tensor] = {}
         pictures, volumes = batch.get("pixel_values"), batch.get("volume_pixel_values")
         seen_pictures = [] if pictures is None else list(self.model.see_pictures(pictures, of_pictures))
-        seen_volumes = [] if volumes is None else list(self.model.see_volumes(volumes, of_volumes))
+        if volumes is not None and "volume_slices" in batch:
+            seen_volumes = self.model.see_slices(volumes, batch["volume_slices"].tolist())
+        else:
+            seen_volumes = [] if volumes is None else list(self.model.see_volumes(volumes, of_volumes))
         if trace is not None:
             _merge(trace, of_pictures, of_volumes)
         device, table = self.model.device, self.model.llm.get_input_embeddings()
@@ -104,7 +122,7 @@ class Medmvl:
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`[B, P, V]` float32 at every position after splicing."""
         with torch.inference_mode():
-            return self.model.llm.lm_head(self._hidden(self.embedded(batch), train="labels" in batch)).float()
+            return self.model.llm.lm_head(self._hidden(batch, self.embedded(batch))).float()
 
     def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Intermediates by name: pixels, `patch_embed`, `encoder_image`, `attn_pool`, `connector_image`,
@@ -115,7 +133,7 @@ class Medmvl:
         with torch.inference_mode():
             rows = self.embedded(batch, made)
             made["inputs_embeds"] = padded(rows, 0.0, left=not train)
-            made["logits"] = self.model.llm.lm_head(self._hidden(rows, train=train)).float()
+            made["logits"] = self.model.llm.lm_head(self._hidden(batch, rows)).float()
             made["logits_last16"] = made["logits"][:, -16:]
             if train and self._learns(batch):
                 made["loss"] = self.loss(batch)[None]
@@ -132,17 +150,25 @@ class Medmvl:
         del loss
         if unknown:
             raise OptionError(f"medmvl's loss has no option {min(unknown)!r}.", fix="It has labels.")
+        row = self.row_loss(batch, labels=labels)
+        return row.summed / row.tokens
+
+    def length(self, batch: Mapping[str, Tensor]) -> int:
+        """Positions of a prepared batch after splicing, padding not counted."""
+        return int(batch["num_positions"].sum())
+
+    def pack(self, batches: Sequence[Prepared]) -> Prepared:
+        """Prepared training batches as one row; volumes may differ in their number of slices."""
+        return pack(batches)
+
+    def row_loss(self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None) -> RowLoss:
+        """What a packed row or a batch costs; a batch is read as one row, so nothing of it is padded. `labels` as in
+        `loss`. InputError when nothing is learned."""
         rows = self.embedded(batch)
-        targets = self._targets(batch, labels, [len(row) for row in rows])[:, 1:]
-        learned = targets != IGNORE
-        if not bool(learned.any()):
-            raise InputError("no token of the batch is learned.", fix="End each conversation with an answer.")
-        hidden = self._hidden(rows, train=True)[:, :-1]
-        learned = learned.to(hidden.device)
-        # The head is large: only positions whose next token is learned pass it.
-        return functional.cross_entropy(
-            self.model.llm.lm_head(hidden[learned]).float(), targets.to(hidden.device)[learned]
-        )
+        targets = self._targets(batch, labels, [len(row) for row in rows])
+        learned = torch.cat([row[: len(embeds)] for row, embeds in zip(targets, rows, strict=True)])[None]
+        lengths = batch["num_positions"].tolist()
+        return row_loss(self._one_row(torch.cat(rows), lengths), self.model.llm.lm_head, learned, lengths)
 
     def _learns(self, batch: Mapping[str, Tensor]) -> bool:
         return bool((batch["spliced_labels"][:, 1:] != IGNORE).any())
@@ -160,22 +186,28 @@ class Medmvl:
                 f"{(len(lengths), max(lengths))} (after splicing) is needed."
             )
         ids, mask = batch["input_ids"], batch["attention_mask"]
-        media = {kind: [number] * int((ids == kind).sum()) for kind, number in self._tokens_of(batch).items()}
+        network = self.model
+        volumes = [network.tokens_of_volume(count) for count in slice_counts(batch).tolist()]
+        pictures = [network.tokens_of_picture()] * len(batch["pixel_values"]) if "pixel_values" in batch else []
+        media = {PICTURE: pictures, VOLUME: volumes}
         return padded(spliced_labels(real_rows(ids, mask), real_rows(labels, mask), media), IGNORE, left=False)
 
-    def _tokens_of(self, batch: Mapping[str, Tensor]) -> dict[int, int]:
-        made: dict[int, int] = {}
-        if "pixel_values" in batch:
-            made[PICTURE] = self.model.tokens_of_picture()
-        if "volume_pixel_values" in batch:
-            made[VOLUME] = self.model.tokens_of_volume(batch["volume_pixel_values"].shape[2])
-        return made
+    def _one_row(self, embeds_PD: Tensor, lengths: Sequence[int]) -> Tensor:
+        """`[P, D]` after the final norm of samples that stand one after another, each attending to itself."""
+        text = self.model.llm.model
+        positions = torch.cat([torch.arange(length) for length in lengths])[None].to(embeds_PD.device)
+        apart = segment_keywords(text, lengths) if len(lengths) > 1 else {}
+        read = text(inputs_embeds=embeds_PD[None], position_ids=positions, use_cache=False, **apart)
+        return read.last_hidden_state[0]
 
-    def _hidden(self, rows: Sequence[Tensor], *, train: bool) -> Tensor:
+    def _hidden(self, batch: Mapping[str, Tensor], rows: Sequence[Tensor]) -> Tensor:
         """`[B, P, D]` after the final norm. Positions count real tokens; padding is on the left, in training on the
         right."""
-        embeds = padded(rows, 0.0, left=not train)
-        mask = padded([torch.ones(len(row), device=embeds.device) for row in rows], 0, left=not train).long()
+        if len(batch["num_positions"]) > len(rows):
+            return self._one_row(rows[0], batch["num_positions"].tolist())[None]
+        left = "labels" not in batch
+        embeds = padded(rows, 0.0, left=left)
+        mask = padded([torch.ones(len(row), device=embeds.device) for row in rows], 0, left=left).long()
         whole = bool(mask.all())
         return self.model.llm.model(
             inputs_embeds=embeds,

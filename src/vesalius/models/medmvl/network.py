@@ -5,7 +5,7 @@ Shape letters: N pictures or volumes, S slices, T tokens, D width, B rows, L pos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -108,6 +108,14 @@ class MedmvlNetwork(nn.Module):
             raise CheckpointError("this checkpoint has no picture encoder.")
         seen = self.encoder_image(self._moved(pixels_N3HW))
         return self._connect("image", self.connector_image, seen, seen, trace)
+
+    def see_slices(self, pixels_13SHW: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """`[T, D]` of each of several volumes whose slices stand one after another, `counts` of each (2D tower)."""
+        if self.encoder_image is None:
+            raise CheckpointError("this checkpoint does not read volumes as slices.")
+        each = self.encoder_image(self._moved(pixels_13SHW)[0].transpose(0, 1)).split(list(counts))
+        joined = [slices.flatten(0, 1)[None] for slices in each]
+        return [self._connect("image", self.connector_image, one, one, None)[0] for one in joined]
 
     def see_volumes(self, pixels: Tensor, trace: Trace | None = None) -> Tensor:
         """`[N, T, D]` of slices `[N, 3, S, H, W]` (2D tower) or volumes `[N, 1, D, H, W]` (3D tower)."""

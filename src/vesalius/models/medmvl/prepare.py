@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,11 +13,11 @@ from vesalius.models.contract import Conversation, NamedTensors, Shown, media_of
 from vesalius.models.medmvl.load import Loaded
 from vesalius.models.medmvl.pixels import VolumeReading
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME, WORDS, Prompt, build_prompt, turns_of
-from vesalius.models.medmvl.splice import padded, spliced_labels
+from vesalius.models.medmvl.splice import padded, real_rows, spliced_labels
 from vesalius.models.parts.which_picture import Asked, asked_of
 from vesalius.study.items import Volume
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "pack", "prepare", "slice_counts"]
 
 _NOTE = (
     "this checkpoint's training data may have been grey levels 0..255 made with an unpublished window; the volume was "
@@ -33,6 +33,8 @@ class Prepared(NamedTensors):
     `embeds_attention_mask` `[B, P]` and `num_positions` `[B]` after splicing, padded on the left for generation and on
     the right for training; for training `labels` `[B, L]` and `spliced_labels` `[B, P]`; `pixel_values` `[n, 3, S, S]`;
     `volume_pixel_values` `[v, 3, N, S, S]` (2D tower) or `[v, 1, D, H, W]` (3D tower).
+    A packed row is one row of all of these, `num_positions` `[S]` telling its samples apart; volumes read as slices
+    stand in it slice after slice, `volume_pixel_values` `[1, 3, sum of N, S, S]`, and `volume_slices` `[v]` counts.
     `prompts`: the rendered texts. `media`: of each conversation, in order. `asked`: the question of each, and about
     which media. `new_tokens`: ids that were said, of each, once they are. `notes`: what was odd.
     """
@@ -58,6 +60,55 @@ class Prepared(NamedTensors):
     def trains(self) -> bool:
         """Whether it holds labels."""
         return "labels" in self.tensors
+
+
+def pack(batches: Sequence[Prepared]) -> Prepared:
+    """One row of the samples of several prepared training batches. InputError for none, or one that waits for an
+    answer."""
+    if not batches:
+        raise InputError("there is no sample to pack.")
+    if not all(batch.trains for batch in batches):
+        raise InputError("a conversation to learn from does not end with an answer.", fix="Add the answer.")
+    ids, labels, spliced = (
+        torch.cat([row for batch in batches for row in real_rows(batch[name], batch[mask])])[None]
+        for name, mask in (
+            ("input_ids", "attention_mask"),
+            ("labels", "attention_mask"),
+            ("spliced_labels", "embeds_attention_mask"),
+        )
+    )
+    num_positions = torch.cat([batch["num_positions"] for batch in batches])
+    spliced[0, num_positions.cumsum(0)[:-1]] = spliced[0, 0] = IGNORE
+    tensors = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids, dtype=torch.bool),
+        "embeds_attention_mask": torch.ones_like(spliced, dtype=torch.bool),
+        "num_positions": num_positions,
+        "labels": labels,
+        "spliced_labels": spliced,
+    }
+    for name in ("pixel_values", "volume_pixel_values"):
+        given = [batch[name] for batch in batches if name in batch]
+        if given and name == "volume_pixel_values" and given[0].shape[1] == 3:
+            tensors[name] = torch.cat([volume for volumes in given for volume in volumes], 1)[None]
+            tensors["volume_slices"] = torch.cat([slice_counts(batch) for batch in batches])
+        elif given:
+            tensors[name] = torch.cat(given)
+    return Prepared(
+        tensors,
+        tuple(text for batch in batches for text in batch.prompts),
+        tuple(media for batch in batches for media in batch.media),
+        tuple(asked for batch in batches for asked in batch.asked),
+        list(dict.fromkeys(note for batch in batches for note in batch.notes)),
+    )
+
+
+def slice_counts(batch: Mapping[str, Tensor]) -> Tensor:
+    """`[v]`: slices of each volume of a batch that are read one by one."""
+    if "volume_slices" in batch:
+        return batch["volume_slices"]
+    volumes = batch.get("volume_pixel_values")
+    return torch.zeros(0, dtype=torch.long) if volumes is None else torch.full((len(volumes),), volumes.shape[2])
 
 
 def prepare(

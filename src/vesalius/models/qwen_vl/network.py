@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError
 from vesalius.models.parts.hf_decode import HfDecoder
+from vesalius.models.parts.segment_attention import segment_keywords
 from vesalius.models.placement import LanguageTower, computing_device
 from vesalius.models.qwen_vl.config import Generation
 from vesalius.models.weights import building
 
-__all__ = ["TOWER", "Seen", "VlNetwork", "build_network", "published_to_ours", "without_dtypes"]
+__all__ = ["TOWER", "Seen", "VlNetwork", "build_network", "published_to_ours", "vl_places", "without_dtypes"]
 
 
 TOWER = LanguageTower("model.language_model", "lm_head")
@@ -45,6 +46,16 @@ def build_network(raw: Mapping[str, Any], generation: Generation, dtype: torch.d
             return model_kind(config).eval()
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as exc:
         raise CheckpointError(f"config.json describes no {generation} network ({type(exc).__name__}).") from exc
+
+
+def vl_places(prefix: str = "") -> dict[str, tuple[str, ...]]:
+    """Where the parts of a network are; `prefix`: of its names inside a larger one."""
+    places = {
+        "vision": ("model.visual.patch_embed", "model.visual.pos_embed", "model.visual.blocks"),
+        "projector": ("model.visual.merger", "model.visual.deepstack_merger_list"),
+        "language": ("model.language_model", "lm_head"),
+    }
+    return {part: tuple(prefix + name for name in names) for part, names in places.items()}
 
 
 def without_dtypes(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,16 +142,16 @@ class VlNetwork:
         return seen.pooler_output, list(getattr(seen, "deepstack_features", None) or ())
 
     def hidden(self, batch: Mapping[str, Tensor], seen: Seen | None = None) -> Tensor:
-        """`[B, L, D]` after the final norm. A packed row is kept apart by its four rows of positions, padding by the
-        mask."""
+        """`[B, L, D]` after the final norm. Samples of a packed row are kept apart by segments, padding by the mask."""
         seen = seen or self.see(batch)
         mask = batch.get("attention_mask")
+        apart: dict[str, Any] = {"attention_mask": None if mask is None or bool(mask.all()) else mask.to(self.device)}
+        lengths: tuple[int, ...] = getattr(batch, "lengths", ())
+        if len(lengths) > len(seen.embeds):
+            apart = segment_keywords(self.text, lengths)
+        positions = batch["position_ids"].to(self.device)
         return self.text(
-            inputs_embeds=seen.embeds,
-            position_ids=batch["position_ids"].to(self.device),
-            attention_mask=None if mask is None or bool(mask.all()) else mask.to(self.device),
-            use_cache=False,
-            **seen.first,
+            inputs_embeds=seen.embeds, position_ids=positions, use_cache=False, **apart, **seen.first
         ).last_hidden_state
 
     def decoder(self, positions: Tensor, seen: Mapping[str, Any], max_positions: int) -> HfDecoder:

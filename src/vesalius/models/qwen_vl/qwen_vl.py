@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, Loading, media_of
+from vesalius.models.contract import Conversation, Loading, RowLoss, media_of
 from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.mrope import mrope_positions
-from vesalius.models.parts.packed_rows import next_labels, packed_positions, token_losses
+from vesalius.models.parts.network_parts import divided
+from vesalius.models.parts.packed_rows import packed_positions, reduced_loss, row_loss
 from vesalius.models.parts.speak import pad_left
 from vesalius.models.parts.speaking import Said, speak, speak_together
 from vesalius.models.parts.thinking import split_thinking
@@ -25,7 +26,7 @@ from vesalius.models.parts.which_picture import asked_of
 from vesalius.models.quirks import QuirkSwitches, quirk
 from vesalius.models.qwen_vl.config import VlConfig, generation_of, read_config
 from vesalius.models.qwen_vl.located import located
-from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours
+from vesalius.models.qwen_vl.network import TOWER, Seen, VlNetwork, build_network, published_to_ours, vl_places
 from vesalius.models.qwen_vl.prepared import Prepared, VlOptions, options_from, pixel_tensors
 from vesalius.models.qwen_vl.prompt import Pieces, chat_pieces, media_pieces
 from vesalius.models.qwen_vl.sights import ClipRule, Sight, sights_of
@@ -33,7 +34,7 @@ from vesalius.models.weights import CheckpointTensors, chosen_dtype, fill, read_
 from vesalius.vision.patches import PatchRule
 from vesalius.vision.resize import check_resize
 
-__all__ = ["GUESSED", "QwenVl", "QwenVlQuirks", "in_one_row", "traced", "with_labels"]
+__all__ = ["GUESSED", "QwenVl", "QwenVlQuirks", "in_one_row", "lengths_of", "traced", "with_labels"]
 
 GUESSED = "the answer does not say which picture its places are on; see the documentation for what was assumed."
 
@@ -95,6 +96,14 @@ class QwenVl:
         """The transformers module; its parameters take gradients."""
         return self.network.model
 
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`. The mergers, which bring features to the language width, are the projector."""
+        return divided(self.model, vl_places())
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`."""
+        return self.model.state_dict(keep_vars=True).get(published_to_ours(published))
+
     # --- the one processor --------------------------------------------------------------------------------------------
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
@@ -110,7 +119,7 @@ class QwenVl:
             raise InputError("no conversation was given.")
         samples = [self.prepare(one, **options) for one in conversations]
         packs = all("labels" in sample for sample in samples) if chosen.packed is None else chosen.packed
-        return self.joined(samples) if packs else self.padded(samples)
+        return self.pack(samples) if packs else self.padded(samples)
 
     def padded(self, samples: Sequence[Prepared]) -> Prepared:
         """Prepared conversations as rows of one batch, padded on the left."""
@@ -140,16 +149,25 @@ class QwenVl:
             samples=tuple(samples),
         )
 
-    def joined(self, samples: Sequence[Prepared]) -> Prepared:
-        """Prepared conversations as one row with four rows of positions."""
-        tensors = {name: torch.cat([s[name] for s in samples], 1) for name in ("input_ids", "mm_token_type_ids")}
-        tensors["labels"] = torch.cat([s.get("labels", torch.full_like(s["input_ids"], -100)) for s in samples], 1)
-        tensors["position_ids"] = packed_positions([s["position_ids"] for s in samples])
-        sights = [sight for sample in samples for sight in sample.sights]
-        items = tuple(item for sample in samples for item in sample.media)
-        lengths = tuple(sample["input_ids"].shape[1] for sample in samples)
-        text = "".join(sample.text for sample in samples)
-        return Prepared({**tensors, **pixel_tensors(sights)}, tuple(sights), items, text, lengths, self.stop_ids)
+    def length(self, batch: Any) -> int:
+        """Positions of a prepared batch, padding not counted."""
+        return sum(lengths_of(batch))
+
+    def pack(self, batches: Sequence[Any]) -> Prepared:
+        """Prepared conversations (or packed rows of them) as one row, with four rows of positions. Those without an
+        answer are read, and nothing of them is learned."""
+        if not batches:
+            raise InputError("there is no sample to pack.")
+        unlearned = [torch.full_like(one["input_ids"], -100) for one in batches]
+        tensors = {name: torch.cat([one[name] for one in batches], 1) for name in ("input_ids", "mm_token_type_ids")}
+        tensors["labels"] = torch.cat([b.get("labels", other) for b, other in zip(batches, unlearned, strict=True)], 1)
+        tensors["position_ids"] = packed_positions([one["position_ids"] for one in batches])
+        lengths = tuple(length for one in batches for length in lengths_of(one))
+        tensors["labels"][0, torch.tensor((0, *lengths[:-1])).cumsum(0)] = -100
+        sights = tuple(sight for one in batches for sight in one.sights)
+        items = tuple(item for one in batches for item in one.media)
+        text = "".join(one.text for one in batches)
+        return Prepared({**tensors, **pixel_tensors(sights)}, sights, items, text, lengths, self.stop_ids)
 
     def _sample(self, conversation: Conversation, options: VlOptions) -> Prepared:
         if options.template not in (None, *self.templates):
@@ -256,21 +274,14 @@ class QwenVl:
         -100 is not learned. The other options are those of `prepare` and change nothing here."""
         chosen = options_from(VlOptions, options)
         batch = with_labels(batch, chosen.labels)
-        self.learned(batch)
-        return self.spoken_loss(batch, in_one_row(batch, self.network.hidden(batch)), reduction)
+        labels = in_one_row(batch, self.learned(batch))[None]
+        hidden = in_one_row(batch, self.network.hidden(batch))
+        return reduced_loss(hidden, self.network.head, labels, lengths_of(batch), reduction)
 
-    def spoken_loss(self, batch: Mapping[str, Tensor], hidden: Tensor, reduction: str = "mean") -> Tensor:
-        """The cross entropy given the hidden states of all samples in one row `[L, D]`; see `loss`."""
-        lengths = _lengths(batch)
-        wanted = next_labels(in_one_row(batch, self.learned(batch))[None], lengths).to(hidden.device)
-        losses = token_losses(hidden, self.network.head, wanted)
-        if reduction == "per_sample":
-            sample = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-            at = sample.to(hidden.device)[wanted != -100]
-            return torch.zeros(len(lengths), device=hidden.device).index_add(0, at, losses)
-        if reduction not in ("mean", "sum"):
-            raise OptionError(f"reduction is {reduction!r}.", fix="Use mean, sum or per_sample.")
-        return losses.mean() if reduction == "mean" else losses.sum()
+    def row_loss(self, batch: Mapping[str, Tensor]) -> RowLoss:
+        """What a packed row or a prepared conversation costs; see `RowLoss`."""
+        labels = in_one_row(batch, self.learned(batch))[None]
+        return row_loss(in_one_row(batch, self.network.hidden(batch)), self.network.head, labels, lengths_of(batch))
 
     @staticmethod
     def learned(batch: Mapping[str, Tensor]) -> Tensor:
@@ -365,7 +376,7 @@ def traced(network: VlNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
     if seen.features is not None:
         named["vision_features"] = seen.features
     named |= {f"deepstack_features.{number}": layer for number, layer in enumerate(seen.deep)}
-    if len(_lengths(batch)) > len(batch["input_ids"]):
+    if len(lengths_of(batch)) > len(batch["input_ids"]):
         named |= _by_sample(network, batch, named["last_hidden"])
     named |= {"position_ids": batch["position_ids"]}
     return {name: value.detach() for name, value in named.items()}
@@ -375,7 +386,7 @@ def _by_sample(network: VlNetwork, batch: Mapping[str, Tensor], hidden: Tensor) 
     """The parts of a packed row under `<number of the sample>.<name>`."""
     named: dict[str, Tensor] = {}
     first = 0
-    for number, length in enumerate(_lengths(batch)):
+    for number, length in enumerate(lengths_of(batch)):
         part = slice(first, first + length)
         for name in ("input_ids", "mm_token_type_ids", "labels"):
             named[f"{number}.{name}"] = batch[name][:, part]
@@ -412,7 +423,8 @@ def in_one_row(batch: Mapping[str, Tensor], values_BL: Tensor) -> Tensor:
     return values_BL[batch["attention_mask"].bool().to(values_BL.device)]
 
 
-def _lengths(batch: Mapping[str, Tensor]) -> tuple[int, ...]:
+def lengths_of(batch: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Positions of each sample of a batch or row."""
     return getattr(batch, "lengths", ()) or (batch["input_ids"].shape[1],)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, NamedTensors, Shown, media_of, turns_of
+from vesalius.models.contract import Conversation, NamedTensors, RowLoss, Shown, media_of, turns_of
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.starter.checkpoint import load_head, load_speech
@@ -28,8 +29,10 @@ from vesalius.models.starter.seen import Seen, cited_findings, scene_of
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from vesalius.models.parts.hf_decode import HfDecoder
     from vesalius.models.parts.llama_decode import LlamaDecoder
     from vesalius.models.parts.projector import Projector
+    from vesalius.models.starter.speech import Row, StarterSpeech
 
 __all__ = ["WEIGHTS", "Prepared", "Starter"]
 
@@ -39,8 +42,9 @@ WEIGHTS = Path(__file__).parent.parent / "starter_weights"
 
 @dataclass(frozen=True)
 class Prepared(NamedTensors):
-    """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`)
-    and, beside them, what was seen and, once they are said, the ids of the answer."""
+    """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`
+    and, of a conversation that ends with an answer, `labels` `[1, L]`) and, beside them, what was seen and, once they
+    are said, the ids of the answer."""
 
     tensors: dict[str, Tensor]
     seen: Seen
@@ -60,9 +64,15 @@ class Starter:
     notice = NOTICE
 
     def __init__(
-        self, config: StarterConfig, eyes: Eyes, projector: Projector, language: LlamaDecoder, tokenizer: Tokenizer
+        self,
+        config: StarterConfig,
+        eyes: Eyes,
+        projector: Projector,
+        language: LlamaDecoder,
+        tokenizer: Tokenizer,
+        folder: Path = WEIGHTS,
     ) -> None:
-        self.config, self.eyes = config, eyes
+        self.config, self.eyes, self.folder = config, eyes, folder
         self.projector, self.language, self.tokenizer = projector, language, tokenizer
         self._looks: dict[int, tuple[Shown, Look]] = {}
 
@@ -81,7 +91,25 @@ class Starter:
             lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
         )
         projector, lora = load_speech(folder, config, hidden=576)
-        return cls(config, eyes, projector, lean_language(lora=lora), load_tokenizer())
+        return cls(config, eyes, projector, lean_language(lora=lora), load_tokenizer(), folder)
+
+    @cached_property
+    def model(self) -> StarterSpeech:
+        """Projector and language model as modules that take gradients. Made when first asked for (0.5 GB); from then on
+        answers come from them, trained or not."""
+        from vesalius.models.starter.speech import load_trainable
+
+        return load_trainable(self.folder, self.config, self.projector)
+
+    @property
+    def decoder(self) -> LlamaDecoder | HfDecoder:
+        """The language model as the decoding loop drives it."""
+        if "model" not in vars(self):
+            return self.language
+        from vesalius.models.parts.hf_decode import HfDecoder
+
+        causal = self.model.language
+        return HfDecoder(causal.model, causal.lm_head, max_positions=self.language.max_positions)
 
     def look(self, shown: Shown, number: int) -> Look:
         """Look at one item, once: the next question about the very same item reuses what was seen."""
@@ -112,21 +140,22 @@ class Starter:
                 f"the prompt has {len(prompt.ids)} tokens; the starter reads {self.language.max_positions}.",
                 fix="Ask about fewer media or shorten the conversation.",
             )
-        return Prepared(_tensors(prompt, features), seen, text)
+        return Prepared(_tensors(prompt, features, answered=turns[-1][1] is not None), seen, text)
 
     def embedded(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`[1, L, D]`: token embeddings with the projected picture spliced in."""
-        embedded = self.language.embed(batch["input_ids"]).clone()
-        if len(batch["visual_positions"]):
-            with torch.inference_mode():
+        with torch.inference_mode():
+            embedded = self.decoder.embed(batch["input_ids"]).clone()
+            if len(batch["visual_positions"]):
                 embedded[0, batch["visual_positions"]] = self.projector(batch["visual_features"])
         return embedded
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`[1, L, V]` float32: next-token logits at every position of the prompt."""
         with torch.inference_mode():
-            hidden = self.language.read(self.embedded(batch), self.language.start(1, batch["input_ids"].shape[1]))
-            return self.language.logits(hidden)
+            decoder = self.decoder
+            hidden = decoder.read(self.embedded(batch), decoder.start(1, batch["input_ids"].shape[1]))
+            return decoder.logits(hidden)
 
     def trace(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Intermediates by name: `vision_features` (pooled encoder layers) and `projected_tokens`."""
@@ -136,17 +165,37 @@ class Starter:
                 "projected_tokens": self.projector(batch["visual_features"]),
             }
 
-    def loss(self, batch: Any, **options: Any) -> Tensor:
-        """Not here: the starter runs without gradients and is trained by its recipe. Always OptionError."""
-        del batch, options
-        raise OptionError("the starter has no loss.", fix="Train it with `vesalius train recipes/starter.yaml`.")
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean cross entropy of the learned tokens of a prepared conversation or a packed row, with gradient."""
+        row = self.row_loss(batch)
+        return row.summed / row.tokens
+
+    def length(self, batch: Mapping[str, Tensor]) -> int:
+        """Positions of a prepared conversation or row."""
+        return batch["input_ids"].shape[1]
+
+    def pack(self, batches: Sequence[Mapping[str, Tensor]]) -> Row:
+        """Prepared conversations as one row."""
+        from vesalius.models.starter.speech import pack
+
+        return pack(batches)
+
+    def row_loss(self, batch: Mapping[str, Tensor]) -> RowLoss:
+        """What a prepared conversation or a packed row costs; see `RowLoss`. The eyes are not trained by it."""
+        from vesalius.models.parts.packed_rows import row_loss
+        from vesalius.models.starter.speech import lengths_of
+
+        labels = batch.get("labels")
+        if labels is None:
+            raise InputError("the batch has no answer to learn.", fix="End the conversation with an answer.")
+        return row_loss(self.model.hidden(batch), self.model.language.lm_head, labels, lengths_of(batch))
 
     def say(
         self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling
     ) -> Iterator[tuple[str, str | None]]:
         """Yield (new text, finish reason or None) as tokens are made; half a character waits for its other half."""
         yield from speak(
-            self.language,
+            self.decoder,
             self.embedded(batch),
             self._decoded,
             stop_ids=[end_token(self.tokenizer)],
@@ -160,7 +209,7 @@ class Starter:
     ) -> list[tuple[str, str, int]]:
         """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order."""
         return speak_batch(
-            self.language,
+            self.decoder,
             [self.embedded(batch) for batch in batches],
             self._decoded,
             stop_ids=[end_token(self.tokenizer)],
@@ -183,9 +232,10 @@ class Starter:
         return cited_findings(text, prepared.seen)
 
 
-def _tensors(prompt: Prompt, features: Tensor) -> dict[str, Tensor]:
+def _tensors(prompt: Prompt, features: Tensor, *, answered: bool) -> dict[str, Tensor]:
     return {
         "input_ids": torch.tensor([prompt.ids]),
+        **({"labels": torch.tensor([prompt.labels])} if answered else {}),
         "visual_positions": torch.tensor(prompt.visual, dtype=torch.long),
         "visual_features": features,
     }

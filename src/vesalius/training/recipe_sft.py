@@ -1,0 +1,181 @@
+"""The recipe of supervised training: what is learnt from, which parts learn how fast, and for how long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from vesalius.errors import OptionError
+
+__all__ = ["Evaluation", "PartPlan", "SftRecipe", "Source", "check_recipe", "sft_hash"]
+
+Mode = Literal["train", "freeze", "lora"]
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """How one part learns. What is None is the recipe's own."""
+
+    mode: Mode
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    """Of matrices; biases and norms never decay."""
+    warmup: float | None = None
+    """Below 1 a share of all steps, else steps."""
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+    """Linear layers that get an adapter, by the end of their names; none given: all of the part but the head."""
+
+    @classmethod
+    def short(cls, mode: str) -> PartPlan:
+        """From one word."""
+        if mode not in ("train", "freeze", "lora"):
+            raise OptionError(f"a part's mode is {mode!r}.", fix="Use train, freeze or lora.")
+        return cls(mode)  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples: a JSONL or Parquet `path`, or `count` phantoms of a kind drawn for the run."""
+
+    path: str = ""
+    weight: float = 1.0
+    """How often its samples are drawn, beside the other sources'."""
+    phantoms: Literal["", "picture", "volume", "clip", "pair"] = ""
+    count: int = 16
+    seed: int = 0
+    size: int = 64
+    """Edge of the phantoms in pixels."""
+    langs: tuple[str, ...] = ("en",)
+    tasks: tuple[str, ...] = ()
+    """Only samples of these tasks; none given: all."""
+    limit: int = 0
+    """At most so many samples; 0: all."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss on samples that are not learnt from, now and then."""
+
+    data: tuple[Source, ...] = ()
+    every: int = 0
+    """Steps; 0: never."""
+    rows: int = 16
+    """At most so many rows each time."""
+
+
+@dataclass(frozen=True)
+class SftRecipe:
+    """Supervised training of any family, part by part, on packed rows."""
+
+    model: str
+    """Known name, checkpoint folder or hub id."""
+    parts: Mapping[str, PartPlan]
+    """By name of the part; those not named are frozen."""
+    data: tuple[Source, ...]
+    from_: str = ""
+    """Start from what an earlier run wrote: its folder, or the checkpoint or adapter in it."""
+    out: str = "runs/sft"
+    quirks: Literal["published", "off"] = "published"
+    prepare: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The family's own options of `prepare` (max_pixels, conv_version, …)."""
+    temperature: float = 1.0
+    """Of the sources' weights: below 1 evens them out."""
+    max_length: int = 2048
+    """Positions of a packed row."""
+    epochs: float = 1.0
+    steps: int = 0
+    """Optimiser steps; 0: as many as the epochs take."""
+    accumulate: int = 1
+    """Rows per step and process."""
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.0
+    warmup: float = 0.03
+    """Below 1 a share of all steps, else steps."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 1.0
+    gradient_factor: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Part → factor on what its loss sends back into the rest (mask_head)."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    device: str = "auto"
+    activation_checkpointing: bool = False
+    seed: int = 42
+    check: int = 512
+    """Samples that are prepared before the first step, so that bad ones are told at once; 0: all."""
+    bad_samples: float = 0.01
+    """Share of the samples that may be skipped as bad or too long before the run is ended."""
+    save_every: int = 0
+    """Steps; 0: at the end alone."""
+    keep: int = 2
+    """Checkpoints kept on the way."""
+    log_every: int = 10
+    report_to: tuple[str, ...] = ("tensorboard",)
+    eval: Evaluation = field(default_factory=Evaluation)
+
+
+_NO_RESULT = ("out", "device", "report_to", "log_every", "save_every", "keep", "check", "eval")
+
+
+def sft_hash(recipe: SftRecipe) -> str:
+    """SHA-256 of what decides the result: everything but folders, places and what is reported."""
+    kept = {name: value for name, value in asdict(recipe).items() if name not in _NO_RESULT}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
+    """The recipe itself. OptionError for values that cannot be, before anything is loaded."""
+    numbers = {
+        "max_length": recipe.max_length,
+        "accumulate": recipe.accumulate,
+        "keep": recipe.keep,
+        "log_every": recipe.log_every,
+    }
+    for name, value in numbers.items():
+        if value < 1:
+            raise OptionError(f"{name} is {value}; it must be at least 1.", file=path)
+    if not recipe.data:
+        raise OptionError("data names no source.", file=path, fix="Add - path: FILE.jsonl under data.")
+    for place, source in enumerate((*recipe.data, *recipe.eval.data)):
+        if bool(source.path) == bool(source.phantoms):
+            raise OptionError(f"source {place} needs either path or phantoms.", file=path)
+        if not (source.weight > 0 and math.isfinite(source.weight)):
+            raise OptionError(f"source {place} has weight {source.weight}; it must be positive.", file=path)
+    if not recipe.steps and not (recipe.epochs > 0 and math.isfinite(recipe.epochs)):
+        raise OptionError(f"epochs is {recipe.epochs}; it must be positive, or steps be given.", file=path)
+    if recipe.eval.every and not recipe.eval.data:
+        raise OptionError("eval.every is set, and eval.data names no source.", file=path)
+    if not 0 <= recipe.bad_samples <= 1:
+        raise OptionError(f"bad_samples is {recipe.bad_samples}; it must be 0 to 1.", file=path)
+    if not recipe.temperature > 0:
+        raise OptionError(f"temperature is {recipe.temperature}; it must be positive.", file=path)
+    _check_rates(recipe, path)
+    if all(plan.mode == "freeze" for plan in recipe.parts.values()):
+        raise OptionError(
+            "every part is frozen; there is nothing to train.", file=path, fix="Set one to train or lora."
+        )
+    return recipe
+
+
+def _check_rates(recipe: SftRecipe, path: str) -> None:
+    whole = PartPlan("train", recipe.learning_rate, recipe.weight_decay, recipe.warmup)
+    for part, plan in {"": whole, **recipe.parts}.items():
+        place = f"parts.{part}." if part else ""
+        if plan.learning_rate is not None and not (0 < plan.learning_rate < 1):
+            raise OptionError(f"{place}learning_rate is {plan.learning_rate}; it must be above 0, below 1.", file=path)
+        if plan.weight_decay is not None and not (0 <= plan.weight_decay < 1):
+            raise OptionError(f"{place}weight_decay is {plan.weight_decay}; it must be 0 or more, below 1.", file=path)
+        if plan.warmup is not None and not (plan.warmup >= 0 and math.isfinite(plan.warmup)):
+            raise OptionError(f"{place}warmup is {plan.warmup}; it must not be negative.", file=path)
+        if plan.rank < 1 or not plan.alpha > 0 or not 0 <= plan.dropout < 1:
+            raise OptionError(f"{place}rank, alpha or dropout is out of range.", file=path)
+        if plan.mode == "freeze" and plan.learning_rate is not None:
+            raise OptionError(f"{place}learning_rate is given, and the part is frozen.", file=path)
+    if len({plan.dropout for plan in recipe.parts.values() if plan.mode == "lora"}) > 1:
+        raise OptionError("parts under lora differ in dropout; PEFT knows one.", file=path)

@@ -1,0 +1,187 @@
+"""transformers' Trainer over packed rows: the loss of a step is the sum over its rows divided by what they all learn,
+parts have their own rates and schedules, and the first step shows whether the gradient reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
+
+from vesalius.errors import OptionError
+from vesalius.models.contract import RowLoss, Trainable
+from vesalius.training.learned_rows import Counts, Row, RowStream, counts_of
+from vesalius.training.meters import Meters
+from vesalius.training.parts import Learning, gradient_norms, parameter_groups, schedule, unreached
+from vesalius.training.recipe_sft import SftRecipe
+
+__all__ = ["RowLosses", "RowTrainer"]
+
+_READS: Mapping[str, Callable[[Row], bool]] = {
+    "vision": lambda row: any(sample.shows for sample in row.samples),
+    "projector": lambda row: any(sample.shows for sample in row.samples),
+    "mask_head": lambda row: row.masks > 0,
+}
+"""What a row must hold for a part to get a gradient of it; other parts read every row."""
+
+
+class RowLosses(nn.Module):
+    """The family as Trainer calls it: a row in, its losses out. A checkpoint holds what learns and nothing else."""
+
+    def __init__(self, family: Trainable, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network: nn.Module = family.model
+        self._family, self._options = family, dict(options)
+
+    def forward(self, row: Any) -> RowLoss:
+        """What the packed `row` costs."""
+        return self._family.row_loss(row, **self._options)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What learns, tied weights once."""
+        learns = {name for name, value in self.named_parameters() if value.requires_grad}
+        return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name in learns}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what `state_dict` gave; what is frozen is not missed."""
+        loaded: Any = super().load_state_dict(state_dict, strict=False, assign=assign)
+        learns = {name for name, value in self.named_parameters() if value.requires_grad}
+        return type(loaded)([name for name in loaded.missing_keys if name in learns], loaded.unexpected_keys)
+
+
+class RowTrainer(Trainer):
+    """Trains what `learning` names on `rows`. `meters` gathers what the log shows beside the loss."""
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        family: Trainable,
+        learning: Learning,
+        recipe: SftRecipe,
+        arguments: TrainingArguments,
+        rows: RowStream,
+        *,
+        held_out: RowStream | None = None,
+        meters: Meters,
+        **own: Any,
+    ) -> None:
+        options = {"seg_grad_hook": factor} if (factor := recipe.gradient_factor.get("mask_head")) is not None else {}
+        self.recipe, self.learning, self.meters = recipe, learning, meters
+        self._waiting = set(learning.parameters)
+        self._showed: set[str] = set()
+        super().__init__(
+            model=RowLosses(family, options), args=arguments, train_dataset=rows, eval_dataset=held_out, **own
+        )
+        self.model_accepts_loss_kwargs = True
+
+    # --- data ---------------------------------------------------------------------------------------------------------
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Rows one by one, as they are made."""
+        return DataLoader(self.train_dataset, batch_size=None, collate_fn=_as_it_is)  # pyright: ignore[reportArgumentType]
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """What the rows of this step learn, over all processes."""
+        counts = counts_of(batch_samples)
+        if self.args.world_size > 1:
+            both = torch.tensor([[counts.tokens, counts.masks]], device=device)
+            gathered: Any = self.accelerator.gather(both)
+            counts = Counts(*(int(number) for number in gathered.sum(0)))
+        return counts
+
+    # --- loss ---------------------------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The row's share of the step's loss: its sums over the counts of all rows of the step."""
+        row: Row = inputs
+        counts: Counts = num_items_in_batch or counts_of([row])
+        made: RowLoss = model(row.batch)
+        loss = made.summed / max(1, counts.tokens)
+        for total, _ in made.others.values():
+            loss = loss + total / max(1, counts.masks)
+        if model.training:
+            self.meters.add(row, made)
+            self._showed |= {part for part in self._waiting if part not in _READS or _READS[part](row)}
+        loss = loss * self.accelerator.num_processes  # what is averaged over processes is a sum
+        return (loss, made) if return_outputs else loss
+
+    # --- optimiser ----------------------------------------------------------------------------------------------------
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW over the groups of the parts."""
+        del model
+        if self.optimizer is None:
+            groups = parameter_groups(self.learning, self.recipe)
+            self.optimizer = torch.optim.AdamW(groups, betas=self.recipe.betas, eps=1e-8)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Each group with its own warm-up."""
+        if self.lr_scheduler is None:
+            chosen: Any = self.optimizer if optimizer is None else optimizer
+            factors = [schedule(self.recipe.schedule, one["warmup"], num_training_steps) for one in chosen.param_groups]
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, factors)
+        return self.lr_scheduler
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Before clipping: does every part learn, and how strongly."""
+        if self._showed & self._waiting:
+            self._check_reach(self._showed & self._waiting)
+        self.meters.gradients(gradient_norms(self.learning))
+        return super()._clip_grad_norm(model)
+
+    def _check_reach(self, parts: set[str]) -> None:
+        """OptionError where nothing of a part that is to learn gets a gradient."""
+        for part, names in unreached(self.learning).items():
+            if part not in parts:
+                continue
+            self._waiting.discard(part)
+            every = self.learning.parameters[part]
+            if len(names) == len(every):
+                raise OptionError(
+                    f"no gradient reaches {part}: all {len(every)} of its learning tensors have none after a step.",
+                    fix=f"Set parts.{part} to freeze, or see what detaches it.",
+                )
+            if names and self.learning.plans[part].mode == "train":
+                self.meters.note(f"{part}: no gradient reaches {len(names)} of {len(every)} tensors ({names[0]}).")
+
+    # --- log and evaluation -------------------------------------------------------------------------------------------
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Trainer's numbers and those of the meters."""
+        if "loss" in logs:
+            rates: dict[str, float] = {}
+            if self.lr_scheduler is not None:
+                groups: Any = self.optimizer.param_groups if self.optimizer is not None else []
+                rates = {f"learning_rate/{group['part']}": float(group["lr"]) for group in groups}
+            logs = {**logs, **rates, **self.meters.read()}
+            self.meters.show(self.state.global_step, self.state.max_steps, logs)
+        super().log(logs, start_time)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The mean loss of held-out rows by token (`eval_loss`) and by task."""
+        del ignore_keys
+        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        meters = Meters(self.recipe.max_length)
+        self.model.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for place, row in enumerate(rows):
+                if place >= self.recipe.eval.rows:
+                    break
+                meters.add(row, self.model(row.batch))
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in meters.losses().items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def _as_it_is(row: Any) -> Any:
+    return row
