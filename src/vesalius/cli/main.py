@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "info": Command("vesalius.cli.info", "info", "Say what files hold: kind, size, geometry, oddities."),
     "models": Command("vesalius.cli.models", "models", "List the models and whether their weights are here."),
     "convert": Command("vesalius.cli.convert", "convert", "Write a checkpoint in one clean layout, or as published."),
+    "data": Command("vesalius.cli.data", "app", "Check training data, convert it, split it by patient."),
     "train": Command("vesalius.cli.train", "train", "Train from a recipe file."),
     "evaluate": Command("vesalius.cli.evaluate", "evaluate", "Ask a model the questions of benchmarks and score it."),
     "score": Command("vesalius.cli.score", "score", "Score stored answers, with intervals and baselines."),

@@ -3,20 +3,19 @@
 {"id": "p7-0", "lang": "en", "media": [{"kind": "image", "path": "images/7.png", "meta": {}}],
  "turns": [{"role": "user", "text": "Where is the nodule?"},
            {"role": "assistant", "text": "The nodule is here: [3].", "targets": {"boxes": [...]}}],
- "tags": {"modality": "ct", "area": "chest", "task": "box"}}
+ "tags": {"modality": "ct", "area": "chest", "task": "box"}, "patient": "a3f9"}
+
+Texts hold no coordinates: `<bbox>`, `<point>`, `<mask>` and `<ref-object>` stand for a turn's targets, `<image>`,
+`<volume>`, `<video>` and `<table>` for its media (see `dialogue.marks`). How rows lie in files: `dialogue.sample_files`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vesalius.errors import InputError
+from vesalius.dialogue.sample_files import read_samples, write_samples
 
 __all__ = [
     "BoxTarget",
@@ -32,11 +31,10 @@ __all__ = [
     "Tags",
     "Targets",
     "Turn",
+    "problem_of",
     "read_samples",
     "write_samples",
 ]
-
-MAX_LINE_CHARS = 16 << 20
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -157,7 +155,8 @@ class Media(_Strict):
 
 
 class Turn(_Strict):
-    """One message; `targets` belong to assistant turns."""
+    """One message. `targets`: what its text says, exactly; in a user turn, the places it asks about. An assistant turn
+    without text says its targets in the form of the model that is trained."""
 
     role: Literal["system", "user", "assistant"]
     text: str
@@ -173,13 +172,14 @@ class Tags(_Strict):
 
 
 class Sample(_Strict):
-    """One conversation to learn from."""
+    """One conversation to learn from. `patient`: a pseudonym, so that no patient is on both sides of a split."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     lang: Annotated[str, Field(min_length=2, max_length=8)] = "en"
     media: tuple[Media, ...] = ()
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
     tags: Tags = Tags()
+    patient: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Sample:
@@ -193,65 +193,9 @@ class Sample(_Strict):
         return self
 
 
-def _problem(error: ValidationError) -> str:
+def problem_of(error: ValidationError) -> str:
+    """The first thing wrong with a row, and how many more there are; never the row's own words."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where + ': ' if where else ''}{first['msg']}{more}"
-
-
-def read_samples(path: str | os.PathLike[str]) -> Iterator[Sample]:
-    """Stream the samples of a JSONL file, never holding more than one; blank lines are skipped.
-
-    Raises InputError naming the file and the row (counted from 1) for bad JSON, a bad sample or a repeated id.
-    """
-    name = os.fspath(path)
-    seen: set[str] = set()
-    try:
-        with open(name, encoding="utf-8") as lines:
-            for number, line in enumerate(_lines(lines, name), 1):
-                if line.strip():
-                    sample = _read_row(line, number, name)
-                    if sample.id in seen:
-                        raise InputError(f"row {number}: its id stands in an earlier row, too.", file=name)
-                    seen.add(sample.id)
-                    yield sample
-    except OSError as exc:
-        raise InputError(f"cannot be read ({exc.strerror}).", file=name) from exc
-    except UnicodeDecodeError as exc:
-        raise InputError("is not UTF-8 text.", file=name, fix="Save it as UTF-8.") from exc
-
-
-def _lines(stream: Any, name: str) -> Iterator[str]:
-    number = 0
-    while line := stream.readline(MAX_LINE_CHARS + 1):
-        number += 1
-        if len(line) > MAX_LINE_CHARS:
-            raise InputError(f"row {number} is longer than {MAX_LINE_CHARS} characters.", file=name)
-        yield line
-
-
-def _read_row(line: str, number: int, name: str) -> Sample:
-    try:
-        return Sample.model_validate_json(line)
-    except ValidationError as exc:
-        raise InputError(f"row {number}: {_problem(exc)}.", file=name) from exc
-
-
-def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample]) -> int:
-    """Write samples as JSONL (UTF-8, defaults left out), to a temporary name first; returns how many."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    count = 0
-    try:
-        with open(partial, "w", encoding="utf-8", newline="\n") as out:
-            for sample in samples:
-                row = sample.model_dump(mode="json", exclude_defaults=True)
-                out.write(json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
-                count += 1
-        os.replace(partial, target)
-    except OSError as exc:
-        raise InputError(f"cannot be written ({exc.strerror}).", file=path) from exc
-    finally:
-        partial.unlink(missing_ok=True)
-    return count

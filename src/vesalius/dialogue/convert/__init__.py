@@ -1,0 +1,1 @@
+"""Foreign training data ↔ samples: a file per format, `table` lists them."""
