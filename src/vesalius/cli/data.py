@@ -28,8 +28,12 @@ def check(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder or tokenizer.json to count tokens with; estimated without.")
     ] = None,
-    max_length: Annotated[int | None, typer.Option(help="Say how many samples are longer than this many tokens.")] = None,
-    decode: Annotated[bool, typer.Option("--decode", help="Decode every medium; finds what headers do not show.")] = False,
+    max_length: Annotated[
+        int | None, typer.Option(help="Say how many samples are longer than this many tokens.")
+    ] = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode every medium; finds what headers do not show.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON and nothing else.")] = False,
 ) -> int:
     """Find every bad row, and say what the data are: lengths, modalities, labels, balance, leaks."""
@@ -65,7 +69,9 @@ def _show(found: Checked, out: Path | None) -> None:
 def convert(
     source: Annotated[Path, typer.Argument(help="Foreign data: a file, folder or pattern.")],
     target: Annotated[Path, typer.Argument(help="File to write: .jsonl, .jsonl.gz, .parquet, or as --to needs.")],
-    from_format: Annotated[str, typer.Option("--from", help="Format of the source; auto tells it by content.")] = "auto",
+    from_format: Annotated[
+        str, typer.Option("--from", help="Format of the source; auto tells it by content.")
+    ] = "auto",
     to: Annotated[str, typer.Option(help="Format of the target; auto is samples of this package.")] = "auto",
     media: Annotated[Path | None, typer.Option(help="Folder that media paths start from.")] = None,
     dialect: Annotated[
@@ -112,7 +118,9 @@ def convert(
         print(f"{len(done.bad)} of {done.rows} rows are bad; nothing was written. --skip-bad writes the others.")
         return 2
     left = f", {len(done.bad)} bad rows left out" if done.bad else ""
-    print(f"{target}: {done.samples} samples as {done.target_format} from {done.rows} rows of {done.source_format}{left}.")
+    print(
+        f"{target}: {done.samples} samples as {done.target_format} from {done.rows} rows of {done.source_format}{left}."
+    )
     return 0
 
 

@@ -12,8 +12,16 @@ from typing import Any
 
 from vesalius.dialogue.convert.contract import Format, Kind, Options, Places, RawRow, RowError
 from vesalius.dialogue.convert.tables import json_rows
-from vesalius.dialogue.convert.turns import checked_sample, listed, message_texts, named_id, spelt_turns, tags_of
-from vesalius.dialogue.convert.turns import Spoken, mask_paths
+from vesalius.dialogue.convert.turns import (
+    Spoken,
+    checked_sample,
+    listed,
+    mask_paths,
+    message_texts,
+    named_id,
+    spelt_turns,
+    tags_of,
+)
 from vesalius.dialogue.convert.writing import foreign_rows, spoken_turns, write_json
 from vesalius.dialogue.samples import MaskTarget, Media, Sample, Targets, Turn
 from vesalius.findings.dialects.table import dialect_named

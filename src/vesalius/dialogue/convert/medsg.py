@@ -16,8 +16,15 @@ from typing import Any, cast
 from vesalius.dialogue.convert.contract import Format, Places, RawRow, RowError
 from vesalius.dialogue.convert.spelled import SPELT, unsaid
 from vesalius.dialogue.convert.tables import json_rows
-from vesalius.dialogue.convert.turns import Spoken, checked_sample, listed, message_texts, named_id, tags_of
-from vesalius.dialogue.convert.turns import text_of_row
+from vesalius.dialogue.convert.turns import (
+    Spoken,
+    checked_sample,
+    listed,
+    message_texts,
+    named_id,
+    tags_of,
+    text_of_row,
+)
 from vesalius.dialogue.marks import UNNAMED
 from vesalius.dialogue.samples import BoxTarget, Media, Sample, Targets, Turn
 from vesalius.findings.dialects.frames import Frame, frame_of

@@ -212,7 +212,9 @@ def _taken(
         named = False
         if isinstance(one, MaskTarget):
             if one.path is None:
-                raise InputError("a mask is kept as run lengths; ms-swift rows need a mask file.", fix="Write it as PNG.")
+                raise InputError(
+                    "a mask is kept as run lengths; ms-swift rows need a mask file.", fix="Write it as PNG."
+                )
             masks.append(relative(source / one.path, target.parent))
             made.append("[SEG]")
             continue

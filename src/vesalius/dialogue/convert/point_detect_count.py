@@ -66,9 +66,7 @@ def _table(row: RawRow, values: Mapping[str, Any], places: Places) -> Sequence[S
     if not label:
         raise RowError("the label is missing", "Name what was marked.")
     label = _NAMES.get(label, label)
-    points = [
-        PointTarget(label=label, point=(p[0], p[1])) for p in _numbers(values.get("points"), 2, (width, height))
-    ]
+    points = [PointTarget(label=label, point=(p[0], p[1])) for p in _numbers(values.get("points"), 2, (width, height))]
     boxes = [_box(label, b) for b in _numbers(values.get("bbox"), 4, (width, height))]
     count = values.get("count")
     if not isinstance(count, int | float) or isinstance(count, bool) or count < 0 or count != int(count):

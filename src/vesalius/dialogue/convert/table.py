@@ -56,7 +56,7 @@ def detect(source: Path) -> Format:
     if not source.exists() and not any(letter in source.name for letter in "*?["):
         raise InputError("does not exist.", file=source, fix="Check the path.")
     first: Any = None
-    shards = source.is_dir() and any(source.glob("*.jsonl*")) or any(source.glob("*.parquet"))
+    shards = (source.is_dir() and any(source.glob("*.jsonl*"))) or any(source.glob("*.parquet"))
     if not source.is_dir() or shards:
         if _is_text(source):
             first = first_row(source)

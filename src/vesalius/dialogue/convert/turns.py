@@ -16,7 +16,17 @@ from vesalius.dialogue.samples import Media, Sample, Tags, Targets, Turn
 from vesalius.findings.dialects.frames import Frame, frame_of
 from vesalius.findings.dialects.statements import ImagesNamed
 
-__all__ = ["Spoken", "checked_sample", "listed", "mask_paths", "message_texts", "named_id", "spelt_turns", "tags_of", "text_of_row"]
+__all__ = [
+    "Spoken",
+    "checked_sample",
+    "listed",
+    "mask_paths",
+    "message_texts",
+    "named_id",
+    "spelt_turns",
+    "tags_of",
+    "text_of_row",
+]
 
 Role = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {
