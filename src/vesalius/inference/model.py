@@ -72,7 +72,7 @@ def load(
     if adapter is not None:
         from vesalius.models.adapters import merge_adapter
 
-        merge_adapter(family, Path(place) if Path(place).is_dir() else None, Path(adapter))
+        merge_adapter(family, Path(place) if Path(place).is_dir() else getattr(family, "folder", None), Path(adapter))
     return Model(family)
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
 from vesalius.models.contract import Conversation, NamedTensors, RowLoss, RowStates, Shown, media_of, turns_of
+from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.starter.checkpoint import load_head, load_speech
@@ -100,6 +101,16 @@ class Starter:
         from vesalius.models.starter.speech import load_trainable
 
         return load_trainable(self.folder, self.config, self.projector)
+
+    def parts(self) -> dict[str, nn.ModuleList]:
+        """See `Trainable.parts`. The eyes have a recipe of their own."""
+        return divided(self.model, {"projector": ("projector",), "language": ("language",)})
+
+    def stored(self, published: str) -> Tensor | None:
+        """See `Trainable.stored`. The language model's weights are those of its base and its additions together, which
+        the files hold apart."""
+        name = published if published.startswith("projector.") else ""
+        return self.model.state_dict(keep_vars=True).get(name)
 
     @property
     def decoder(self) -> LlamaDecoder | HfDecoder:
