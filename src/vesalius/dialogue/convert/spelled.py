@@ -30,6 +30,7 @@ SPELT: dict[str, re.Pattern[str]] = {
     "qwen-json": re.compile(r"```json\s*(?P<json>.*?)\s*```", re.DOTALL | re.IGNORECASE),
 }
 """How each dialect spells a place inside a text. The frame is never told by the numbers: the caller names it."""
+_BEFORE_NAME = re.compile(r"((?:[-*•#,;:.\s]|\d+[.)]\s|and\s)*)(.*)", re.DOTALL)
 _LEFT = re.compile(r"</?box>|</?ref>|<\|/?(?:box|object_ref)_(?:start|end)\|>|bbox_2d|point_2d")
 
 
@@ -61,7 +62,8 @@ def unsaid(text: str, dialect: str, frame_at: Callable[[int], tuple[int, Frame]]
         if dialect == "qwen-json":
             return _from_json(made, found["json"], media, frame)
         groups = found.groupdict()
-        label = (groups.get("ref") or "").strip()
+        label = groups.get("ref") or ""
+        label = label if dialect == "medmo" else label.strip()
         if "lists" in groups:
             boxes = _lists(groups["lists"])
         else:
@@ -83,9 +85,9 @@ def _name(label: str, dialect: str) -> tuple[str, str]:
     """(name, the words before it that stay): in MedMO's form the name is what stands before the box on its line."""
     if dialect != "medmo":
         return label, ""
-    kept = re.match(r"^((?:[-*•#\s]|\d+[.)]\s)*)(.*)$", label, re.DOTALL)
+    kept = _BEFORE_NAME.match(label)
     assert kept is not None
-    name = kept[2].strip(" ,;:")
+    name = kept[2].strip()
     return name[:200], kept[1]
 
 

@@ -99,6 +99,7 @@ def _write(samples: Iterator[Sample], source: Path, target: Path, options: Optio
 
     if target.exists() and any(target.iterdir()):
         raise OptionError("the folder is not empty.", file=target, fix="Name a new one.")
+    target.mkdir(parents=True, exist_ok=True)  # media paths lead through it
     lines: dict[Path, list[str]] = {}
     labels: dict[str, int] = {}
     count = 0
