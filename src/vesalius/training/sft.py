@@ -16,7 +16,7 @@ from vesalius.models.adapters import is_adapter
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
 from vesalius.training.sft_data import Checked, SftData, read_sources
 
-__all__ = ["Trained", "train_sft"]
+__all__ = ["Trained", "base_of", "check_loggers", "claim", "finished", "train_sft"]
 
 Report = Callable[[str], None]
 FINAL = "final"
@@ -39,11 +39,11 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     Before the first step: OptionError for keys, parts, devices and loggers that cannot be, InputError for data that is
     empty, bad or too long, the errors of `vesalius.load` for the model.
     """
-    _check_loggers(recipe)
+    check_loggers(recipe)
     out = Path(recipe.out)
-    _claim(out, recipe)
+    claim(out, recipe)
     placed = read_sources(recipe.data, out / "phantoms")
-    base, called = _base(recipe, out, report)
+    base, called = base_of(recipe, out, report)
     import torch
 
     from vesalius.inference.model import Model
@@ -81,7 +81,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
-    return _finished(family, learning, base, called, recipe, trainer, data, report)
+    return finished(family, learning, base, called, recipe, trainer, data, report)
 
 
 def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out: Any, steps: int, meters: Any) -> Any:
@@ -125,7 +125,7 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
     return trainer
 
 
-def _finished(
+def finished(
     family: Any, learning: Any, base: Path, called: str, recipe: SftRecipe, trainer: Any, data: SftData, report: Report
 ) -> Trained:
     from vesalius.training.run_card import write_card
@@ -143,7 +143,7 @@ def _finished(
     return Trained(folder, steps, log)
 
 
-def _check_loggers(recipe: SftRecipe) -> None:
+def check_loggers(recipe: SftRecipe) -> None:
     from importlib.util import find_spec
 
     for name in recipe.report_to:
@@ -153,7 +153,7 @@ def _check_loggers(recipe: SftRecipe) -> None:
             raise UnsupportedError(f"report_to needs {name}, which is not installed.", fix=f"Run: pip install {name}.")
 
 
-def _claim(out: Path, recipe: SftRecipe) -> None:
+def claim(out: Path, recipe: SftRecipe) -> None:
     """Note in the folder which recipe runs there. OptionError where another one did."""
     noted = out / "recipe.json"
     own = sft_hash(recipe)
@@ -170,7 +170,7 @@ def _claim(out: Path, recipe: SftRecipe) -> None:
         raise OptionError(f"out cannot be written ({exc.strerror}).", file=out) from exc
 
 
-def _base(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
+def base_of(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
     """(the checkpoint folder that is trained, how it is called)."""
     from vesalius.models.hub import HubAccess, located
     from vesalius.models.registry import recognise

@@ -17,7 +17,7 @@ from vesalius.inference.model import Model
 from vesalius.training.learned_rows import Learned, Row, learned_masks, learned_tokens, packed_row
 from vesalius.training.recipe_sft import SftRecipe, Source
 
-__all__ = ["Checked", "Placed", "SftData", "read_sources"]
+__all__ = ["Checked", "Placed", "SftData", "drawn_mask", "read_sources"]
 
 _WINDOW = 64
 """Samples that are prepared at a time and packed together."""
@@ -206,10 +206,11 @@ def _conversation(sample: Sample, folder: Path, *, masked: bool) -> list[dict[st
 
 def _masks(sample: Sample, folder: Path) -> list[Any]:
     targets = [turn.targets for turn in sample.turns if turn.targets is not None]
-    return [_mask(mask, folder) for one in targets for mask in one.masks if mask.slice is None]
+    return [drawn_mask(mask, folder) for one in targets for mask in one.masks if mask.slice is None]
 
 
-def _mask(mask: MaskTarget, folder: Path) -> Any:
+def drawn_mask(mask: MaskTarget, folder: Path) -> Any:
+    """A mask target as uint8, 255 inside; `folder`: that of the samples file."""
     from vesalius.findings.masks import decode_rle
     from vesalius.study.read import read
 

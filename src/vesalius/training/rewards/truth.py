@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from vesalius.errors import InputError
 from vesalius.findings.dialects.statements import without_thoughts
-from vesalius.findings.findings import Box, Count, Finding, Mask, Point
+from vesalius.findings.findings import Box, Count, Finding, Mask, Point, Where
 from vesalius.findings.parse import parse_grounding
 
 __all__ = ["Completion", "Labelled", "Truth", "completion_of"]
 
 Labelled = tuple[str | None, tuple[float, ...]]
 """A name (or None) and a box (x0, y0, x1, y1) or point (x, y), pixels of the original picture."""
+
+
+_ELSEWHERE = 1e6
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Truth:
     `answer`: a letter ("mcq"), "yes" or "no" ("yesno") or a text ("open"), as `kind` says; `options` as `parse_answer`
     takes them.  `labels`: names of what is there; () is nothing.  `boxes`, `points`: with their names, pixels of the
     original; () is none.  `count`.  `masks`: bool `[H, W]` each.  `findings`: names a report has to tell; `known`: all
-    names it may.  `size`: (width, height) of the picture the places lie on.  `dialect`, `coord`: how places are written
+    names it may.  `size`: (width, height) of the picture the places lie on.  `place`: which medium,
+    slice and frame that is; what the family finds elsewhere matches nothing.  `dialect`, `coord`: how places are written
     where the model's own reading is not given (see `parse_grounding`); None: in a way of the family's own.  `synonyms`: name → what else it is called.
     """
 
@@ -44,6 +48,7 @@ class Truth:
     findings: tuple[str, ...] | None = None
     known: tuple[str, ...] = ()
     size: tuple[float, float] | None = None
+    place: tuple[int, int | None, int | None] | None = None
     dialect: str | None = "medmo"
     coord: str | None = None
     synonyms: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -68,13 +73,15 @@ class Completion:
     def boxes(self, truth: Truth) -> list[Labelled]:
         """Every box it names, in the order written. Raises InputError where nothing says how to read them."""
         if self.found is not None:
-            return [(one.label, (one.x0, one.y0, one.x1, one.y1)) for one in self.found if isinstance(one, Box)]
+            boxes = [one for one in self.found if isinstance(one, Box)]
+            return [_moved(one.label, (one.x0, one.y0, one.x1, one.y1), one.where, truth) for one in boxes]
         return [(place.label, tuple(place.coords)) for place in self._places(truth, "any") if place.kind == "box"]
 
     def points(self, truth: Truth) -> list[Labelled]:
         """Every point it names."""
         if self.found is not None:
-            return [(one.label, (one.x, one.y)) for one in self.found if isinstance(one, Point)]
+            points = [one for one in self.found if isinstance(one, Point)]
+            return [_moved(one.label, (one.x, one.y), one.where, truth) for one in points]
         return [(place.label, tuple(place.coords)) for place in self._places(truth, "point") if place.kind == "point"]
 
     def count(self, truth: Truth) -> int | None:
@@ -95,6 +102,12 @@ class Completion:
             self.text, truth.dialect, truth.size, coord=truth.coord, expect=expect, finish_reason=self.finish
         )
         return read.items
+
+
+def _moved(label: str, coords: tuple[float, ...], where: Where, truth: Truth) -> Labelled:
+    """As it is on the truth's picture; far outside the frame if it lies on another."""
+    elsewhere = truth.place is not None and (where.item, where.slice_index, where.frame) != truth.place
+    return label, tuple(value + _ELSEWHERE for value in coords) if elsewhere else coords
 
 
 def completion_of(given: Completion | str) -> Completion:

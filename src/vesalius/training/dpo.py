@@ -1,0 +1,77 @@
+"""Direct preference optimisation: from a recipe to a checkpoint or adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vesalius.dialogue.preferences import read_preferences
+from vesalius.errors import InputError
+from vesalius.training.preference_pairs import PairData, PairTrainer, PlacedPair
+from vesalius.training.recipe_rl import DpoRecipe
+from vesalius.training.sft import Trained, arguments_of, base_of, check_loggers, claim, finished
+
+__all__ = ["read_pairs", "train_dpo"]
+
+
+def read_pairs(sources: Any) -> list[PlacedPair]:
+    """All pairs of the sources. InputError for files that cannot be read or hold nothing, and for fewer than two."""
+    placed: list[PlacedPair] = []
+    for source in sources:
+        path = Path(source.path)
+        own = [PlacedPair(pair, path, number) for number, pair in enumerate(read_preferences(path), 1)]
+        own = [one for one in own if not source.tasks or one.pair.tags.task in source.tasks]
+        if not own:
+            raise InputError("there is no pair.", file=path, fix="Rows need turns, chosen and rejected.")
+        placed += own[: source.limit or None]
+    if len(placed) < 2:
+        raise InputError(f"there is {len(placed)} pair; training needs at least 2.", file=placed[0].file)
+    return placed
+
+
+def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
+    """Run a recipe; started again in the same folder it goes on from its newest whole checkpoint. `report` receives one
+    line at a time. Before the first step: the errors of `train_sft`, with the row of a bad pair."""
+    check_loggers(recipe)
+    out = Path(recipe.out)
+    claim(out, recipe)
+    placed = read_pairs(recipe.data)
+    apart = read_pairs(recipe.eval.data) if recipe.eval.every else []
+    base, called = base_of(recipe, out, report)
+    import torch
+
+    from vesalius.inference.model import Model
+    from vesalius.models.placement import chosen_device
+    from vesalius.models.registry import load_family
+    from vesalius.training.budget import newest_checkpoint
+    from vesalius.training.learned_rows import RowStream
+    from vesalius.training.meters import Meters
+    from vesalius.training.parts import check_parts, learning_parts
+
+    torch.manual_seed(recipe.seed)
+    device = str(chosen_device(recipe.device))
+    dtype = "float32" if recipe.precision == "float32" else "auto"
+    family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
+    check_parts(family, recipe)
+    model = Model(family)
+    data, held_out = PairData(model, recipe, placed), PairData(model, recipe, apart)
+    for one in (*placed[: recipe.check or None], *apart[: recipe.eval.rows]):
+        data.learned(one)
+    learning = learning_parts(family, recipe)
+    for line in learning.lines():
+        report(line)
+    steps = recipe.steps or max(1, math.ceil(recipe.epochs * sum(1 for _ in data.rows(0)) / recipe.accumulate))
+    report(f"{len(placed)} pairs, {steps} steps")
+    trainer = PairTrainer(
+        family,
+        learning,
+        recipe,
+        arguments_of(recipe, steps, on_cpu=next(family.model.parameters()).device.type == "cpu"),
+        RowStream(data.rows, endless=True),
+        held_out=RowStream(held_out.held_out, endless=False) if apart else None,
+        meters=Meters(recipe.max_length, report),
+    )
+    trainer.train(resume_from_checkpoint=newest_checkpoint(out))
+    return finished(family, learning, base, called, recipe, trainer, data, report)
