@@ -60,17 +60,15 @@ def draw(folder: Path, first: int, count: int) -> Path:
 
 def held_out_iou(checkpoint: Path, samples: Path) -> dict[str, float]:
     """Mean IoU, F1 at 0.5 and box reward of greedy answers."""
-    from vesalius.dialogue.samples import read_samples
     from vesalius.inference.model import load
     from vesalius.models.parts.token_stream import Sampling
-    from vesalius.training.prompts import prompt_of
+    from vesalius.training.prompts import prompt_of, read_placed
+    from vesalius.training.recipe_sft import Source
     from vesalius.training.rewards import REWARDS
     from vesalius.training.rollouts import roll_out
-    from vesalius.training.sft_data import Placed
 
     model = load(str(checkpoint), device="cpu", dtype="float32")
-    placed = [Placed(sample, samples, number) for number, sample in enumerate(read_samples(samples), 1)]
-    prompts = [prompt_of(one, dialect="medmo") for one in placed]
+    prompts = [prompt_of(one, dialect="medmo") for one in read_placed([Source(path=str(samples))], samples.parent)]
     batches = [model.prepare(list(one.messages)) for one in prompts]
     family: Any = model.family
     said = roll_out(family, batches, [p.truth for p in prompts], max_new_tokens=48, sampling=Sampling(), at_once=64)

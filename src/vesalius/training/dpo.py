@@ -11,7 +11,7 @@ from vesalius.dialogue.preferences import read_preferences
 from vesalius.errors import InputError
 from vesalius.training.preference_pairs import PairData, PairTrainer, PlacedPair
 from vesalius.training.recipe_rl import DpoRecipe
-from vesalius.training.sft import Trained, arguments_of, base_of, check_loggers, claim, finished
+from vesalius.training.sft import Trained, base_of, check_loggers, claim, finished, trainer_of
 
 __all__ = ["read_pairs", "train_dpo"]
 
@@ -22,10 +22,9 @@ def read_pairs(sources: Any) -> list[PlacedPair]:
     for source in sources:
         path = Path(source.path)
         own = [PlacedPair(pair, path, number) for number, pair in enumerate(read_preferences(path), 1)]
-        own = [one for one in own if not source.tasks or one.pair.tags.task in source.tasks]
         if not own:
             raise InputError("there is no pair.", file=path, fix="Rows need turns, chosen and rejected.")
-        placed += own[: source.limit or None]
+        placed += own
     if len(placed) < 2:
         raise InputError(f"there is {len(placed)} pair; training needs at least 2.", file=placed[0].file)
     return placed
@@ -62,16 +61,18 @@ def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     learning = learning_parts(family, recipe)
     for line in learning.lines():
         report(line)
-    steps = recipe.steps or max(1, math.ceil(recipe.epochs * sum(1 for _ in data.rows(0)) / recipe.accumulate))
+    steps = recipe.steps or max(1, math.ceil(recipe.epochs * sum(1 for _ in data.epoch(0)) / recipe.accumulate))
     report(f"{len(placed)} pairs, {steps} steps")
-    trainer = PairTrainer(
+    trainer = trainer_of(
         family,
         learning,
         recipe,
-        arguments_of(recipe, steps, on_cpu=next(family.model.parameters()).device.type == "cpu"),
-        RowStream(data.rows, endless=True),
-        held_out=RowStream(held_out.held_out, endless=False) if apart else None,
-        meters=Meters(recipe.max_length, report),
+        RowStream(data.rows),
+        RowStream(held_out.held_out) if apart else None,
+        steps,
+        Meters(recipe.max_length, report),
+        kind=PairTrainer,
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
-    return finished(family, learning, base, called, recipe, trainer, data, report)
+    files = sorted({one.file for one in placed})
+    return finished(family, learning, base, called, recipe, trainer, files, 0, report)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vesalius.errors import InputError, OptionError, UnsupportedError, VesaliusError
-from vesalius.training.prompts import Prompt, prompt_of
+from vesalius.training.prompts import Placed, Prompt, prompt_of, read_placed
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.rewards import Completion, WeightedReward, weighted_rewards
 from vesalius.training.sft import Trained, base_of, check_loggers, claim, finished
-from vesalius.training.sft_data import Placed, SftData, read_sources
 
 __all__ = ["check_prompts", "train_grpo"]
 
@@ -32,8 +30,8 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     check_loggers(recipe)
     out = Path(recipe.out)
     claim(out, recipe)
-    placed = read_sources(recipe.data, out / "phantoms")
-    apart = read_sources(recipe.eval.data, out / "phantoms") if recipe.eval.every else []
+    placed = read_placed(recipe.data, out / "phantoms")
+    apart = read_placed(recipe.eval.data, out / "phantoms") if recipe.eval.every else []
     base, called = base_of(recipe, out, report)
     import torch
 
@@ -78,8 +76,8 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
         family, model, learning, recipe, arguments, prompts, rewards, held_out=held_out, report=report
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
-    data = SftData(model, recipe, placed, Counter())
-    return finished(family, learning, base, called, recipe, trainer, data, report)
+    files = sorted({one.file for one in placed})
+    return finished(family, learning, base, called, recipe, trainer, files, 0, report)
 
 
 def _prompts(placed: Sequence[Placed], saying: Any, recipe: GrpoRecipe) -> list[Prompt]:

@@ -87,18 +87,10 @@ def packed_row(family: Any, samples: Sequence[Learned]) -> Row:
 
 
 class RowStream(IterableDataset[Row]):
-    """Rows without end or for one pass. `make(epoch)` gives the rows of a pass, the same each time it is asked."""
+    """Rows one by one. `make` gives them from the start, the same each time it is asked."""
 
-    def __init__(self, make: Callable[[int], Iterator[Row]], *, endless: bool) -> None:
-        self.make, self.endless = make, endless
+    def __init__(self, make: Callable[[], Iterator[Row]]) -> None:
+        self.make = make
 
     def __iter__(self) -> Iterator[Row]:
-        epoch = 0
-        while True:
-            empty = True
-            for row in self.make(epoch):
-                empty = False
-                yield row
-            epoch += 1
-            if empty or not self.endless:
-                return
+        return self.make()

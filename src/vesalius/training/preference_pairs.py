@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,24 @@ class PlacedPair:
 
 
 class PairData:
-    """Pairs as rows: samples 0, 2, … of a row are chosen, 1, 3, … their rejected. `skipped` is for the run card."""
+    """Pairs as rows: samples 0, 2, … of a row are chosen, 1, 3, … their rejected."""
 
     def __init__(self, model: Model, recipe: DpoRecipe, placed: Sequence[PlacedPair]) -> None:
         self.model, self.recipe, self.placed = model, recipe, list(placed)
-        self.skipped: dict[str, int] = {}
         self._saying = saying_of(model, **dict(recipe.prepare))
 
-    def rows(self, epoch: int) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
+        """Rows without end, pass after pass."""
+        for number in count():
+            yield from self.epoch(number)
+
+    def epoch(self, epoch: int) -> Iterator[Row]:
         """The rows of one pass, filled in an order that seed and epoch decide."""
         order = list(self.placed)
         random.Random(f"{self.recipe.seed}:{epoch}").shuffle(order)
         yield from self._filled(order)
 
-    def held_out(self, _: int) -> Iterator[Row]:
+    def held_out(self) -> Iterator[Row]:
         """One pair a row, in the order of the file."""
         for one in self.placed:
             yield packed_row(self.model.family, self.learned(one))

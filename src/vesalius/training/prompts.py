@@ -8,17 +8,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vesalius.dialogue.samples import BoxTarget, Sample, Targets
+from vesalius.dialogue.samples import BoxTarget, Sample, Targets, read_samples
 from vesalius.dialogue.saying import Saying
 from vesalius.dialogue.target_sizes import target_size
 from vesalius.errors import InputError
 from vesalius.training.data.conversation import conversation_of
+from vesalius.training.recipe_sft import Source
 from vesalius.training.rewards.truth import Truth
-from vesalius.training.sft_data import Placed, drawn_mask
+from vesalius.training.sft_data import drawn_mask, drawn_phantoms
 
-__all__ = ["Prompt", "prompt_of", "truth_of"]
+__all__ = ["Placed", "Prompt", "prompt_of", "read_placed", "truth_of"]
 
 _LETTER = re.compile(r"[A-Z]")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A sample and where it stands: its source, and its number there from 1."""
+
+    sample: Sample
+    file: Path
+    number: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file.name}, sample {self.number} ({self.sample.id})"
+
+    @property
+    def folder(self) -> Path:
+        """What its media paths start from."""
+        return self.file if self.file.is_dir() else self.file.parent
+
+
+def read_placed(sources: Sequence[Source], drawn: Path) -> list[Placed]:
+    """All samples of the sources; phantoms are drawn under `drawn` once. InputError for files that cannot be read or
+    hold nothing."""
+    placed: list[Placed] = []
+    for source in sources:
+        path = Path(source.path) if source.path else drawn_phantoms(source, drawn)
+        own = [Placed(sample, path, number) for number, sample in enumerate(read_samples(path), 1)]
+        if not own:
+            raise InputError("there is no sample.", file=path)
+        placed += own
+    return placed
 
 
 @dataclass(frozen=True)
@@ -35,7 +67,7 @@ def prompt_of(placed: Placed, saying: Saying | None = None, *, dialect: str = ""
     """The prompt of a sample. `saying`: how the model says places (`saying_of`), for prompts that name some. `dialect`,
     `coord`: how places in completions are read ("": by the family). InputError for a sample that does not end with an
     answer."""
-    sample, folder = placed.sample, placed.file.parent
+    sample, folder = placed.sample, placed.folder
     if sample.turns[-1].role != "assistant" or len(sample.turns) < 2:
         raise InputError("the sample does not end with an answer to a question; there is no truth to reward.")
     messages = conversation_of(sample, folder, saying)[:-1]

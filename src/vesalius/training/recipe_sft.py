@@ -54,9 +54,7 @@ class Source:
     """Edge of the phantoms in pixels."""
     langs: tuple[str, ...] = ("en",)
     tasks: tuple[str, ...] = ()
-    """Only samples of these tasks; none given: all."""
-    limit: int = 0
-    """At most so many samples; 0: all."""
+    """Only phantoms' samples of these tasks; none given: all."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,13 @@ class SftRecipe:
     prepare: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The family's own options of `prepare` (max_pixels, conv_version, …)."""
     temperature: float = 1.0
-    """Of the sources' weights: below 1 evens them out."""
+    """Sources are drawn by weight x rows^(1/temperature): 1 mixes by size, larger evens them out."""
+    modality_temperature: float = 1.0
+    """The same for modalities: larger draws rare ones more often."""
     max_length: int = 2048
     """Positions of a packed row."""
+    look_ahead: int = 64
+    """Prepared samples that wait for the row they fit best."""
     epochs: float = 1.0
     steps: int = 0
     """Optimiser steps; 0: as many as the epochs take."""
@@ -134,6 +136,7 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
     numbers = {
         "max_length": recipe.max_length,
         "accumulate": recipe.accumulate,
+        "look_ahead": recipe.look_ahead,
         "keep": recipe.keep,
         "log_every": recipe.log_every,
     }
@@ -145,6 +148,8 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
     for place, source in enumerate((*recipe.data, *recipe.eval.data)):
         if bool(source.path) == bool(source.phantoms):
             raise OptionError(f"source {place} needs either path or phantoms.", file=path)
+        if source.path and source.tasks:
+            raise OptionError(f"source {place} names tasks, which are chosen of phantoms alone.", file=path)
         if not (source.weight > 0 and math.isfinite(source.weight)):
             raise OptionError(f"source {place} has weight {source.weight}; it must be positive.", file=path)
     if not recipe.steps and not (recipe.epochs > 0 and math.isfinite(recipe.epochs)):
@@ -153,8 +158,9 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
         raise OptionError("eval.every is set, and eval.data names no source.", file=path)
     if not 0 <= recipe.bad_samples <= 1:
         raise OptionError(f"bad_samples is {recipe.bad_samples}; it must be 0 to 1.", file=path)
-    if not recipe.temperature > 0:
-        raise OptionError(f"temperature is {recipe.temperature}; it must be positive.", file=path)
+    for name, value in {"temperature": recipe.temperature, "modality_temperature": recipe.modality_temperature}.items():
+        if not value > 0:
+            raise OptionError(f"{name} is {value}; it must be positive.", file=path)
     _check_rates(recipe, path)
     if all(plan.mode == "freeze" for plan in recipe.parts.values()):
         raise OptionError(

@@ -23,7 +23,7 @@ def write_card(
     recipe: SftRecipe,
     parts: Sequence[str],
     log: Sequence[Mapping[str, Any]],
-    skipped: Mapping[str, int],
+    skipped: int,
     files: Sequence[Path],
 ) -> Path:
     """Write `out/card.html` and `out/log.json`; returns the card. `files`: the samples, hashed."""
@@ -45,7 +45,7 @@ def write_card(
         f"<h2>Curves</h2><table><tr><th></th><th>first</th><th>last</th></tr>{rows}</table>",
         *[_figure(name, values) for name, values in curves.items() if len(values) > 1],
         "<h2>Data</h2><ul>" + "".join(f"<li>{html.escape(p)}: sha256 {h}</li>" for p, h in hashes.items()) + "</ul>",
-        f"<p>{sum(skipped.values())} samples were skipped.</p>",
+        f"<p>{skipped} samples were skipped.</p>",
         f"<h2>Recipe</h2><pre>{html.escape(json.dumps(asdict(recipe), indent=1, default=str))}</pre>",
     ]
     _replace(out / "log.json", json.dumps({"log": list(log), "data_sha256": hashes}, indent=1))

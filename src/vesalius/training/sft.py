@@ -6,7 +6,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 from vesalius.errors import OptionError, UnsupportedError
 from vesalius.models.adapters import is_adapter
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
-from vesalius.training.sft_data import Checked, SftData, read_sources
+from vesalius.training.sft_data import Checked, SftData, mixture_of
 
-__all__ = ["Trained", "base_of", "check_loggers", "claim", "finished", "train_sft"]
+__all__ = ["Trained", "base_of", "check_loggers", "claim", "finished", "train_sft", "trainer_of"]
 
 Report = Callable[[str], None]
 FINAL = "final"
@@ -42,7 +43,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     check_loggers(recipe)
     out = Path(recipe.out)
     claim(out, recipe)
-    placed = read_sources(recipe.data, out / "phantoms")
+    mixture = mixture_of(recipe.data, recipe, out / "phantoms")
     base, called = base_of(recipe, out, report)
     import torch
 
@@ -58,33 +59,44 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
     dtype = "float32" if recipe.precision == "float32" else "auto"
     family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
     check_parts(family, recipe)
-    data = SftData(Model(family), recipe, placed)
+    data = SftData(Model(family), recipe, mixture)
     checked = data.check()
     _check_what_is_shown(recipe, checked)
     learning = learning_parts(family, recipe)
     for line in learning.lines():
         report(line)
-    steps = recipe.steps or _steps(recipe, checked, len(placed))
-    report(f"{len(placed)} samples, the longest of those checked takes {checked.longest} of {recipe.max_length} "
+    steps = recipe.steps or _steps(recipe, checked, mixture.num_rows)
+    report(f"{mixture.num_rows} samples, the longest of those checked takes {checked.longest} of {recipe.max_length} "
            f"positions; {steps} steps")  # fmt: skip
     for where, reason in checked.bad:
         report(f"skipped: {where}: {reason}")
     held_out = None
     if recipe.eval.every:
-        apart = SftData(data.model, recipe, read_sources(recipe.eval.data, out / "phantoms"))
-        held_out = RowStream(apart.held_out, endless=False)
-    trainer = _trainer(
-        family, learning, recipe, RowStream(data.rows, endless=True), held_out, steps, Meters(recipe.max_length, report)
+        apart = SftData(data.model, recipe, mixture_of(recipe.eval.data, recipe, out / "phantoms"))
+        held_out = RowStream(apart.held_out)
+    trainer = trainer_of(
+        family, learning, recipe, RowStream(data.rows), held_out, steps, Meters(recipe.max_length, report)
     )
     from vesalius.training.budget import newest_checkpoint
 
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
-    return finished(family, learning, base, called, recipe, trainer, data, report)
+    files = [file for source in mixture.sources for file in source.files]
+    return finished(family, learning, base, called, recipe, trainer, files, data.num_skipped, report)
 
 
-def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out: Any, steps: int, meters: Any) -> Any:
+def trainer_of(
+    family: Any,
+    learning: Any,
+    recipe: SftRecipe,
+    rows: Any,
+    held_out: Any,
+    steps: int,
+    meters: Any,
+    kind: Any = None,
+) -> Any:
+    """A trainer of `kind` (None: `RowTrainer`) with the recipe's arguments."""
     import torch
     from transformers import TrainingArguments
 
@@ -93,7 +105,6 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
         _checkpoint_activations(family.model)
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(recipe.out) / "tensorboard"))
     arguments = TrainingArguments(
         output_dir=recipe.out,
         max_steps=steps,
@@ -118,16 +129,39 @@ def _trainer(family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out:
         run_name=Path(recipe.out).name,
         disable_tqdm=True,
     )
-    trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters)
+    with _curves_in(Path(recipe.out) / "tensorboard"):
+        trainer = (kind or RowTrainer)(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters)
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # the meters say it in one line
     return trainer
 
 
+@contextmanager
+def _curves_in(folder: Path) -> Iterator[None]:
+    """Where TensorBoard's files go, unless the user said it: its callback asks the environment, when it is made."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, str(folder))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
 def finished(
-    family: Any, learning: Any, base: Path, called: str, recipe: SftRecipe, trainer: Any, data: SftData, report: Report
+    family: Any,
+    learning: Any,
+    base: Path,
+    called: str,
+    recipe: SftRecipe,
+    trainer: Any,
+    files: Sequence[Path],
+    num_skipped: int,
+    report: Report,
 ) -> Trained:
+    """Write what was trained and the run card; `files`: the samples that were learnt from."""
     from vesalius.training.run_card import write_card
     from vesalius.training.save_trained import save_trained
 
@@ -136,14 +170,14 @@ def finished(
         shutil.rmtree(folder)
     save_trained(family, learning, base, folder, called)
     steps, log = int(trainer.state.global_step), tuple(trainer.state.log_history)
-    files = sorted({placed.file for placed in data.placed})
-    card = write_card(Path(recipe.out), recipe, learning.lines(), log, dict(data.skipped), files)
+    card = write_card(Path(recipe.out), recipe, learning.lines(), log, num_skipped, list(files))
     kind = "adapter" if learning.lora is not None else "checkpoint"
     report(f"wrote the {kind} {folder} and {card}")
     return Trained(folder, steps, log)
 
 
 def check_loggers(recipe: SftRecipe) -> None:
+    """OptionError for a logger that is not known, UnsupportedError for one that is not installed."""
     from importlib.util import find_spec
 
     for name in recipe.report_to:

@@ -2,60 +2,44 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vesalius.dialogue.samples import MaskTarget, Sample, read_samples
-from vesalius.errors import InputError, OptionError, VesaliusError
+from vesalius.dialogue.samples import MaskTarget, Sample, Targets, read_samples, write_samples
+from vesalius.errors import InputError, VesaliusError
 from vesalius.inference.model import Model
+from vesalius.training.data.conversation import conversation_of, saying_of
+from vesalius.training.data.mixture import Mixture, Pick
 from vesalius.training.learned_rows import Learned, Row, learned_masks, learned_tokens, packed_row
+from vesalius.training.packing import RowPacker, Skipped, rows_of_lengths
 from vesalius.training.recipe_sft import SftRecipe, Source
 
-__all__ = ["Checked", "Placed", "SftData", "drawn_mask", "read_sources"]
-
-_WINDOW = 64
-"""Samples that are prepared at a time and packed together."""
+__all__ = ["Checked", "SftData", "drawn_mask", "drawn_phantoms", "mixture_of"]
 
 _SEEN_BEFORE_JUDGING = 100
+_REMEMBERED = 20
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A sample and where it stands: its file, and its number there from 1."""
-
-    sample: Sample
-    file: Path
-    number: int
-
-    @property
-    def place(self) -> str:
-        return f"{self.file.name}, sample {self.number} ({self.sample.id})"
-
-
-def read_sources(sources: Sequence[Source], drawn: Path) -> list[Placed]:
-    """All samples of the sources; phantoms are drawn under `drawn` once. InputError for files that cannot be read or
-    hold nothing, and for fewer than two samples."""
-    placed: list[Placed] = []
-    for source in sources:
-        path = Path(source.path) if source.path else _phantoms(source, drawn)
-        own = [Placed(sample, path, number) for number, sample in enumerate(read_samples(path), 1)]
-        own = [one for one in own if not source.tasks or one.sample.tags.task in source.tasks]
-        if not own:
-            tasks = f" of the tasks {', '.join(source.tasks)}" if source.tasks else ""
-            raise InputError(f"there is no sample{tasks}.", file=path)
-        placed += own[: source.limit or None]
-    if len(placed) < 2:
-        raise InputError(f"there is {len(placed)} sample; training needs at least 2.", file=placed[0].file)
-    return placed
+def mixture_of(sources: Sequence[Source], recipe: SftRecipe, drawn: Path) -> Mixture:
+    """The sources of a recipe as one stream; phantoms are drawn under `drawn` once. Errors as `Mixture`."""
+    paths = [Path(source.path) if source.path else drawn_phantoms(source, drawn) for source in sources]
+    weights = [source.weight for source in sources]
+    return Mixture(
+        paths,
+        weights,
+        recipe.temperature,
+        recipe.seed,
+        modality_temperature=recipe.modality_temperature,
+    )
 
 
-def _phantoms(source: Source, drawn: Path) -> Path:
+def drawn_phantoms(source: Source, drawn: Path) -> Path:
+    """The samples file of a source of phantoms, drawn under `drawn` once."""
     from vesalius.phantoms.write import write_phantoms
 
     name = f"{source.phantoms}-{source.count}-{source.seed}-{source.size}-{'-'.join(source.langs)}"
@@ -64,13 +48,18 @@ def _phantoms(source: Source, drawn: Path) -> Path:
         write_phantoms(
             drawn / name, count=source.count, seed=source.seed, kind=kind, langs=source.langs, size=source.size
         )
-    return drawn / name / "samples.jsonl"
+    if not source.tasks:
+        return drawn / name / "samples.jsonl"
+    chosen = drawn / name / f"{'-'.join(source.tasks)}.jsonl"
+    samples = read_samples(drawn / name / "samples.jsonl")
+    write_samples(chosen, (one for one in samples if one.tags.task in source.tasks))
+    return chosen
 
 
 @dataclass(frozen=True)
 class Checked:
     """What was found before the first step: `samples` that can be learnt, `rows` they fill, their `longest`, whether
-    any holds pixels or masks, and `bad`: (where, reason) of those that are skipped."""
+    any holds pixels, how many masks, and `bad`: (where, reason) of those that are skipped."""
 
     samples: int
     rows: int
@@ -80,133 +69,167 @@ class Checked:
     bad: tuple[tuple[str, str], ...]
 
 
+class _Picks:
+    """A mixture as a stream of its picks, which are read when they are prepared."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
+
+    def __iter__(self) -> Iterator[Pick]:
+        return self.mixture.picks()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.mixture.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.mixture.load_state_dict(state)
+
+
 @dataclass
 class SftData:
-    """The samples of one recipe as rows for one family. `skipped` counts what was left out, by reason."""
+    """The samples of one recipe as rows for one family. `skipped`: where and why, of the first that were left out."""
 
     model: Model
     recipe: SftRecipe
-    placed: Sequence[Placed]
+    mixture: Mixture
     skipped: Counter[str] = field(default_factory=Counter[str])
-    seen: int = 0
+    num_skipped: int = 0
+    num_seen: int = 0
 
-    def rows(self, epoch: int) -> Iterator[Row]:
-        """The rows of one pass, in an order that seed and epoch alone decide. InputError where more samples are bad
-        than the recipe allows."""
-        order = list(self.placed)
-        random.Random(f"{self.recipe.seed}:{epoch}").shuffle(order)
-        for first in range(0, len(order), _WINDOW):
-            window: list[Learned] = []
-            for placed in order[first : first + _WINDOW]:
-                self.seen += 1
-                try:
-                    window.append(self.learned(placed))
-                except VesaliusError as exc:
-                    self._skip(placed, exc)
-            for group in _best_fit([one.length for one in window], self.recipe.max_length):
-                yield packed_row(self.model.family, [window[place] for place in group])
+    def __post_init__(self) -> None:
+        self._saying = saying_of(self.model, **self.recipe.prepare)
+        family: Any = self.model.family
+        self._draws = "mask_head" in family.parts()
 
-    def held_out(self, _: int) -> Iterator[Row]:
-        """One sample a row, in the order of the file: for evaluation."""
-        for placed in self.placed:
-            yield packed_row(self.model.family, [self.learned(placed)])
+    def packer(self) -> RowPacker[Pick, Learned]:
+        """Rows of the stream from its present place on; its `state_dict` is the place to resume from."""
+        return RowPacker(
+            _Picks(self.mixture),
+            max_length=self.recipe.max_length,
+            prepare=self._picked,
+            length=lambda one: one.length,
+            name=self.mixture.place_of,
+            look_ahead=self.recipe.look_ahead,
+            skipped=self._skip,
+        )
 
-    def learned(self, placed: Placed) -> Learned:
+    def rows(self) -> Iterator[Row]:
+        """Rows without end, in an order that the seed alone decides. InputError where more samples are bad than the
+        recipe allows."""
+        start = {"position": 0, "drawn": [0] * len(self.mixture.groups)}
+        self.mixture.load_state_dict({**self.mixture.state_dict(), **start})
+        for packed in self.packer():
+            yield packed_row(self.model.family, packed.samples)
+
+    def held_out(self) -> Iterator[Row]:
+        """Each sample once, in a row of its own: for evaluation."""
+        for row in range(self.mixture.num_rows):
+            yield packed_row(self.model.family, [self._picked(self._nth(row))])
+
+    def _picked(self, pick: Pick) -> Learned:
+        self.num_seen += 1
+        sample, folder = self.mixture.read(pick)
+        return self.learned(sample, folder, self.mixture.place_of(pick))
+
+    def learned(self, sample: Sample, folder: Path, where: str) -> Learned:
         """A sample, prepared. InputError and its kin for one that cannot be learnt."""
-        sample = placed.sample
         options: dict[str, Any] = dict(self.recipe.prepare)
-        parts: Any = getattr(self.model.family, "parts", dict)
-        draws = "mask_head" in parts()
-        masks = _masks(sample, placed.file.parent) if draws else []
-        if masks:
-            options["masks"] = masks
-        batch = self.model.prepare(_conversation(sample, placed.file.parent, masked=bool(masks)), **options)
+        if self._draws:
+            sample = _with_masks_said(sample)
+            if masks := _masks(sample, folder):
+                options["masks"] = masks
+        try:
+            batch = self.model.prepare(conversation_of(sample, folder, self._saying), **options)
+        except InputError as exc:
+            # A file's own name says less than the row it is named in.
+            raise InputError(f"{where}: {exc}") from exc
         family: Any = self.model.family
         length, tokens = family.length(batch), learned_tokens(batch)
         if not tokens:
-            raise InputError("nothing of it is learnt: every label is masked.", fix="End it with an answer.")
-        if length > self.recipe.max_length:
-            raise InputError(
-                f"it takes {length} positions, max_length is {self.recipe.max_length}.",
-                fix="Raise max_length, or show fewer or smaller pictures (prepare.max_pixels).",
-            )
-        shows = any("pixel" in name for name in batch)
+            raise InputError(f"{where}: nothing of it is learnt, every label is masked.", fix="End it with an answer.")
+        shows = any("pixel" in name or ("visual_features" in name and len(batch[name]) > 0) for name in batch)
         return Learned(batch, sample.id, sample.tags.task, length, tokens, learned_masks(batch), shows)
 
     def check(self) -> Checked:
-        """Prepare the first samples (`recipe.check`, 0: all). InputError naming the first bad sample where their share
-        is above the recipe's."""
-        bad: list[tuple[str, str]] = []
+        """Prepare the first samples (`recipe.check`, 0: all). InputError naming the first bad one where their share is
+        above the recipe's, LimitError where too many are longer than a row."""
         good: list[Learned] = []
-        looked = self.placed[: self.recipe.check or None]
-        for placed in looked:
+        bad: list[tuple[str, str]] = []
+        room = self.recipe.max_length
+        looked = min(self.recipe.check or self.mixture.num_rows, self.mixture.num_rows)
+        for row in range(looked):
+            pick = self._nth(row)
+            where = self.mixture.place_of(pick)
             try:
-                one = self.learned(placed)
-            except OptionError:
-                raise
-            except VesaliusError as exc:
-                bad.append((placed.place, str(exc)))
+                one = self._picked(pick)
+                if one.length > room:
+                    raise InputError(
+                        f"{where}: it takes {one.length} positions, max_length is {room}.",
+                        fix="Raise max_length, or show fewer or smaller pictures (prepare).",
+                    )
+            except InputError as exc:
+                bad.append((where, str(exc)))
                 continue
-            good.append(Learned(None, one.id, one.task, one.length, one.tokens, one.masks, one.shows))
-        if len(bad) > self.recipe.bad_samples * len(looked):
-            where, reason = bad[0]
+            good.append(replace(one, batch=None))
+        self.num_seen = 0
+        if len(bad) > self.recipe.bad_samples * looked:
             raise InputError(
-                f"{where}: {reason} {len(bad)} of {len(looked)} samples are bad, "
+                f"{bad[0][1]} {len(bad)} of the {looked} samples looked at cannot be learnt; "
                 f"bad_samples allows {self.recipe.bad_samples:.0%}."
             )
-        rows = sum(
-            len(_best_fit([one.length for one in good[first : first + _WINDOW]], self.recipe.max_length))
-            for first in range(0, len(good), _WINDOW)
+        lengths = [one.length for one in good]
+        return Checked(
+            len(good),
+            len(rows_of_lengths(lengths, room, self.recipe.look_ahead)),
+            max(lengths, default=0),
+            any(one.shows for one in good),
+            sum(one.masks for one in good),
+            tuple(bad),
         )
-        longest = max((one.length for one in good), default=0)
-        shows, masks = any(one.shows for one in good), sum(one.masks for one in good)
-        return Checked(len(good), rows, longest, shows, masks, tuple(bad))
 
-    def _skip(self, placed: Placed, exc: VesaliusError) -> None:
-        self.skipped[f"{placed.place}: {exc}"] += 1
-        bad = sum(self.skipped.values())
-        if self.seen >= _SEEN_BEFORE_JUDGING and bad > self.recipe.bad_samples * self.seen:
+    def _nth(self, row: int) -> Pick:
+        for number, source in enumerate(self.mixture.sources):
+            if row < len(source):
+                return Pick(row, number, row)
+            row -= len(source)
+        raise IndexError(row)
+
+    def _skip(self, left_out: Skipped) -> None:
+        self.num_skipped += 1
+        if len(self.skipped) < _REMEMBERED:
+            self.skipped[left_out.reason] += 1
+        if self.num_seen >= _SEEN_BEFORE_JUDGING and self.num_skipped > self.recipe.bad_samples * self.num_seen:
             raise InputError(
-                f"{bad} of {self.seen} samples could not be learnt, bad_samples allows {self.recipe.bad_samples:.0%}; "
-                f"the last: {placed.place}: {exc}"
-            ) from exc
+                f"{self.num_skipped} of {self.num_seen} samples could not be learnt, bad_samples allows "
+                f"{self.recipe.bad_samples:.0%}; the last: {left_out.reason}"
+            )
 
 
-def _best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Places of samples in rows: the longest first, each into the fullest row that has room."""
-    rows: list[list[int]] = []
-    left: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
-        fits = [row for row, free in enumerate(left) if free >= lengths[place]]
-        if fits:
-            row = min(fits, key=lambda at: left[at])
-        else:
-            rows.append([])
-            left.append(room)
-            row = len(rows) - 1
-        rows[row].append(place)
-        left[row] -= lengths[place]
-    return rows
-
-
-def _conversation(sample: Sample, folder: Path, *, masked: bool) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    media = list(sample.media)
-    for turn in sample.turns:
-        parts: list[dict[str, Any]] = []
-        if turn.role == "user":
-            parts += [{"type": one.kind, one.kind: str(folder / one.path)} for one in media]
-            media = []
-        text = turn.text
-        if masked and turn.targets is not None and turn.targets.masks:
-            text = " ".join(f"{mask.label} [SEG]" for mask in turn.targets.masks)
-        messages.append({"role": turn.role, "content": [*parts, {"type": "text", "text": text}]})
-    return messages
+def _with_masks_said(sample: Sample) -> Sample:
+    """A question for a mask whose answer does not mark it is answered by its masks alone."""
+    if sample.tags.task != "mask":
+        return sample
+    turns = [
+        turn.model_copy(update={"text": "", "targets": Targets(masks=turn.targets.masks)})
+        if turn.role == "assistant" and turn.targets is not None and turn.targets.masks and "<mask>" not in turn.text
+        else turn
+        for turn in sample.turns
+    ]
+    return sample.model_copy(update={"turns": tuple(turns)})
 
 
 def _masks(sample: Sample, folder: Path) -> list[Any]:
-    targets = [turn.targets for turn in sample.turns if turn.targets is not None]
-    return [drawn_mask(mask, folder) for one in targets for mask in one.masks if mask.slice is None]
+    """The masks that the sample's answers say, in order: arrays `[H, W]` uint8, 255 inside."""
+    made: list[Any] = []
+    for turn in sample.turns:
+        targets = turn.targets
+        if turn.role != "assistant" or targets is None:
+            continue
+        # A turn without text says its masks where it has no other place to say.
+        alone = not turn.text.strip() and not targets.boxes and not targets.points
+        if alone or "<mask>" in turn.text:
+            made += [drawn_mask(mask, folder) for mask in targets.masks]
+    return made
 
 
 def drawn_mask(mask: MaskTarget, folder: Path) -> Any:
@@ -216,6 +239,11 @@ def drawn_mask(mask: MaskTarget, folder: Path) -> Any:
 
     if mask.rle is not None:
         return decode_rle(mask.rle.model_dump()).astype(np.uint8) * 255
-    item: Any = read(folder / str(mask.path)).items[0]
+    try:
+        item: Any = read(folder / str(mask.path)).items[0]
+    except VesaliusError as exc:
+        raise InputError(f"the mask {mask.path} cannot be read.") from exc
+    if not hasattr(item, "values"):
+        raise InputError(f"the mask {mask.path} is no picture.")
     values: Any = item.values()
     return ((values == mask.value) if mask.value is not None else (values > 0)).astype(np.uint8) * 255

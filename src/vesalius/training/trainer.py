@@ -74,9 +74,14 @@ class RowTrainer(Trainer):
         self._waiting = set(learning.parameters)
         self._showed: set[str] = set()
         super().__init__(
-            model=RowLosses(family, options), args=arguments, train_dataset=rows, eval_dataset=held_out, **own
+            model=self.network_of(family, options), args=arguments, train_dataset=rows, eval_dataset=held_out, **own
         )
         self.model_accepts_loss_kwargs = True
+
+    @staticmethod
+    def network_of(family: Trainable, options: Mapping[str, Any]) -> nn.Module:
+        """The family as Trainer calls it."""
+        return RowLosses(family, options)
 
     # --- data ---------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Shape letters: N positions that predict something, D width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -93,13 +93,12 @@ def _width(head: nn.Module, hidden_ND: Tensor) -> int:
         return head(hidden_ND[:1]).shape[-1]
 
 
-def _is_plain(head: nn.Module) -> bool:
+def _is_plain(head: nn.Module) -> TypeGuard[nn.Linear]:
     """Whether the head is its weight and bias and nothing else: no adapter, no hook, no shard."""
     return (
         type(head) is nn.Linear
         and type(head.weight) is nn.Parameter
-        and not head._forward_hooks
-        and not head._forward_pre_hooks
+        and not (head._forward_hooks or head._forward_pre_hooks)  # pyright: ignore[reportPrivateUsage]
         and "forward" not in vars(head)
     )
 
@@ -197,11 +196,12 @@ class _HeadLoss(torch.autograd.Function):
             states = hidden[part].detach().requires_grad_(of_hidden is not None)
             with torch.set_grad_enabled(keeps):
                 found = functional.cross_entropy(head(states).float(), wanted[part], reduction="none")
+                total = found.sum()
             losses.append(found.detach())
             sources = [*([] if of_hidden is None else [states]), *trained]
             if not keeps or not sources:
                 continue
-            gradients = list(torch.autograd.grad(found.sum(), sources, allow_unused=True))
+            gradients = list(torch.autograd.grad(total, sources, allow_unused=True))
             if of_hidden is not None:
                 of_hidden[part] = gradients.pop(0)
             for kept, one in zip(of_trained, gradients, strict=True):

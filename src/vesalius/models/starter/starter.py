@@ -164,7 +164,7 @@ class Starter:
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`[1, L, V]` float32: next-token logits at every position of the prompt."""
         with torch.inference_mode():
-            decoder = self.decoder
+            decoder: Any = self.decoder
             hidden = decoder.read(self.embedded(batch), decoder.start(1, batch["input_ids"].shape[1]))
             return decoder.logits(hidden)
 
