@@ -45,7 +45,11 @@ def draw(folder: Path, first: int, count: int) -> Path:
         Image.fromarray(truth.pixels).save(folder / f"{seed}.png")
         asked = Turn(role="user", text="Where is the mole?")
         written = [round(1000 * value / EDGE) for value in box]
-        answer = Turn(role="assistant", text=f"mole <box>{[written]}</box>", targets=Targets(boxes=(BoxTarget(label="mole", box=box),)))
+        answer = Turn(
+            role="assistant",
+            text=f"mole <box>{[written]}</box>",
+            targets=Targets(boxes=(BoxTarget(label="mole", box=box),)),
+        )
         samples.append(
             Sample(
                 id=f"mole-{seed}",

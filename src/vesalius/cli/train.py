@@ -33,6 +33,6 @@ def train(
 
         train_starter(loaded, report)
         return
-    from vesalius.training.sft import train_sft
+    from vesalius.training.run import train_recipe
 
-    print(train_sft(loaded, report).folder)
+    print(train_recipe(loaded, report).folder)

@@ -10,7 +10,7 @@ from vesalius.errors import InputError, OptionError, UnsupportedError, VesaliusE
 from vesalius.training.prompts import Placed, Prompt, prompt_of, read_placed
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.rewards import Completion, WeightedReward, weighted_rewards
-from vesalius.training.sft import Trained, base_of, check_loggers, claim, finished
+from vesalius.training.sft import Trained, base_of, check_loggers, checkpoint_activations, claim, finished
 
 __all__ = ["check_prompts", "train_grpo"]
 
@@ -71,6 +71,8 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     from vesalius.training.grpo_trainer import PromptTrainer, arguments_of
 
     on_cpu = next(family.model.parameters()).device.type == "cpu"
+    if recipe.activation_checkpointing:
+        checkpoint_activations(family.model)
     arguments = arguments_of(recipe, rewards, on_cpu=on_cpu)
     trainer = PromptTrainer(
         family, model, learning, recipe, arguments, prompts, rewards, held_out=held_out, report=report

@@ -1,5 +1,5 @@
-"""TRL's GRPO over our families. TRL keeps the sampler, the advantages, the clipped losses and the log; prompts, rollouts
-and log-probabilities are ours.
+"""TRL's GRPO over our families. TRL keeps the sampler, the advantages, the clipped losses and the log; prompts,
+rollouts and log-probabilities are ours.
 
 TRL's own path tokenizes a padded prompt a second time and knows pictures alone. Here a prompt is one number, its place
 among the prompts: `prepare` makes it, `say_batch` answers it, and the answer's ids are put behind it as they are and
@@ -140,15 +140,16 @@ class PromptTrainer(GRPOTrainer):
         numbers = [number for (number,) in prompt_ids]
         asked = self.recipe.rollouts
         draws = torch.randint(2**31, (len(numbers),)).tolist()
-        self._rollouts = roll_out(
-            self.family,
-            [self.prepared(number) for number in numbers],
-            [self.prompts[number].truth for number in numbers],
-            max_new_tokens=asked.max_new_tokens,
-            sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
-            seeds=draws,
-            at_once=asked.at_once,
-        )
+        with self.accelerator.autocast():
+            self._rollouts = roll_out(
+                self.family,
+                [self.prepared(number) for number in numbers],
+                [self.prompts[number].truth for number in numbers],
+                max_new_tokens=asked.max_new_tokens,
+                sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
+                seeds=draws,
+                at_once=asked.at_once,
+            )
         self.numbers.texts = [one.completion.text for one in self._rollouts]
         # A completion is whole where the family says so; its last token is then one that ends.
         self.eos_token_ids = sorted({one.ids[-1] for one in self._rollouts if one.completion.finish == "stop"}) or [-1]
@@ -242,8 +243,11 @@ class PromptTrainer(GRPOTrainer):
         batches = [self.asker.prepare(list(one.messages), **dict(self.recipe.prepare)) for one in prompts]
         truths = [one.truth for one in prompts]
         asked = self.recipe.rollouts
-        said = roll_out(self.family, batches, truths, max_new_tokens=asked.max_new_tokens, sampling=Sampling(),
-                        at_once=asked.at_once)  # fmt: skip
+        with self.accelerator.autocast():
+            said = roll_out(
+                self.family, batches, truths, max_new_tokens=asked.max_new_tokens, sampling=Sampling(),
+                at_once=asked.at_once,
+            )  # fmt: skip
         measures: dict[str, Any] = {one.name: one for one in self.rewards_given}
         measures |= {"box_mean_iou": box_mean_iou, "box_f1": box_f1}
         metrics: dict[str, float] = {}

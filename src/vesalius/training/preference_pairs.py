@@ -1,4 +1,4 @@
-"""Preference pairs as packed rows: chosen and rejected stand side by side, and the trainer sees what each answer scores."""
+"""Preference pairs as packed rows: chosen and rejected stand side by side, and each answer is scored as a whole."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = ["PairData", "PairTrainer", "PlacedPair", "dpo_losses"]
 
 
 def dpo_losses(policy_2P: Tensor, reference_2P: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """(loss `[P]`, margin `[P]`) of P pairs. Inputs `[2, P]`: log-probabilities of the chosen and of the rejected answers,
-    summed over their tokens.
+    """(loss `[P]`, margin `[P]`) of P pairs. Inputs `[2, P]`: log-probabilities of the chosen and of the rejected
+    answers, summed over their tokens.
 
     loss = -log sigmoid(margin), margin = beta ((chosen - its reference) - (rejected - its reference)).
     """

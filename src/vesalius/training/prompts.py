@@ -1,4 +1,4 @@
-"""From samples to prompts with their truth: what stands before the last answer is asked, the answer is what is right."""
+"""From samples to prompts with their truth: what stands before the last answer is asked, the answer is right."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def truth_of(sample: Sample, folder: Path, *, dialect: str = "", coord: str = ""
     lying = [*targets.boxes, *targets.points, *targets.masks]
     places = {(one.media, one.slice, one.frame) for one in lying}
     here = next(iter(places)) if len(places) == 1 else None
-    single = len(places) <= 1
+    size = _size(sample, folder, lying) if lying or task in ("box", "point") else None
+    single = len(places) <= 1 and (size is not None or not lying)
     boxes = tuple((one.label, one.box) for one in targets.boxes)
     points = tuple((one.label, one.point) for one in targets.points)
     labels = tuple(dict.fromkeys(one.label for one in (*targets.boxes, *targets.points, *targets.counts)))
@@ -97,12 +98,12 @@ def truth_of(sample: Sample, folder: Path, *, dialect: str = "", coord: str = ""
         options=8 if _kind(answer) == "mcq" else None,
         lang=sample.lang,
         labels=labels if labels else None,
-        boxes=boxes if single and (boxes or task == "box") else None,
-        points=points if single and (points or task == "point") else None,
+        boxes=boxes if single and (boxes or (task == "box" and size is not None)) else None,
+        points=points if single and (points or (task == "point" and size is not None)) else None,
         count=sum(one.count for one in counts) if counts else 0 if task == "count" and turn.targets else None,
         masks=_masks(targets, folder) if single and (targets.masks or task == "mask") else None,
         findings=labels if task == "report" else None,
-        size=_size(sample, folder, lying) if lying or task in ("box", "point") else None,
+        size=size,
         place=here,
         dialect=dialect or None,
         coord=coord or None,

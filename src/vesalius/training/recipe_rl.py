@@ -87,7 +87,9 @@ def check_grpo(recipe: GrpoRecipe, path: str) -> GrpoRecipe:
         raise OptionError(f"kl is {recipe.kl}; it must be 0 or more.", file=path)
     whole = recipe.prompts * rollouts.generations
     if whole % recipe.accumulate:
-        raise OptionError(f"accumulate {recipe.accumulate} does not divide the {whole} completions of a step.", file=path)
+        raise OptionError(
+            f"accumulate {recipe.accumulate} does not divide the {whole} completions of a step.", file=path
+        )
     if recipe.dialect:
         from vesalius.findings.dialects.table import dialect_named
 

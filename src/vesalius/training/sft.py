@@ -17,7 +17,16 @@ from vesalius.models.adapters import is_adapter
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
 from vesalius.training.sft_data import Checked, SftData, mixture_of
 
-__all__ = ["Trained", "base_of", "check_loggers", "claim", "finished", "train_sft", "trainer_of"]
+__all__ = [
+    "Trained",
+    "base_of",
+    "check_loggers",
+    "checkpoint_activations",
+    "claim",
+    "finished",
+    "train_sft",
+    "trainer_of",
+]
 
 Report = Callable[[str], None]
 FINAL = "final"
@@ -104,7 +113,7 @@ def trainer_of(
 
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
-        _checkpoint_activations(family.model)
+        checkpoint_activations(family.model)
     arguments = TrainingArguments(
         output_dir=recipe.out,
         max_steps=steps,
@@ -252,7 +261,8 @@ def _steps(recipe: SftRecipe, checked: Checked, samples: int) -> int:
     return max(1, math.ceil(recipe.epochs * rows / recipe.accumulate))
 
 
-def _checkpoint_activations(network: Any) -> None:
+def checkpoint_activations(network: Any) -> None:
+    """Keep no activations of transformers' layers; they are computed again in the backward pass."""
     from transformers import PreTrainedModel
 
     inside: set[int] = set()

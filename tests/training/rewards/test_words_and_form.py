@@ -73,7 +73,8 @@ def test_counting_nothing():
 
 
 def test_points_within_ten_pixels():
-    truth = Truth(points=(("cell", (50, 50)), ("cell", (200, 80))), size=(400, 400), dialect="qwen-json", coord="abs_original")  # fmt: skip
+    cells = (("cell", (50, 50)), ("cell", (200, 80)))
+    truth = Truth(points=cells, size=(400, 400), dialect="qwen-json", coord="abs_original")
     text = '```json\n[{"point_2d": [55, 52], "label": "cell"}, {"point_2d": [300, 300], "label": "cell"}]\n```'
     assert REWARDS["point"](text, truth) == pytest.approx(0.5)
     assert REWARDS["point"](text, truth, radius_px=3) == 0
@@ -174,7 +175,9 @@ def test_length(tokens, reward):
 
 
 def test_weights_add_up_and_what_does_not_apply_is_left_out():
-    rewards = weighted_rewards({"answer": 1, "think_format": {"weight": 0.5}, "overlong": {"max_tokens": 8, "cache_tokens": 4}})  # fmt: skip
+    rewards = weighted_rewards(
+        {"answer": 1, "think_format": {"weight": 0.5}, "overlong": {"max_tokens": 8, "cache_tokens": 4}}
+    )
     truth = Truth(answer="yes", kind="yesno")
     said = Completion("<think>clear</think>yes", num_tokens=6)
     assert combined(rewards, said, truth) == pytest.approx(1 + 0.5 - 0.5)

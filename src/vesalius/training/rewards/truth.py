@@ -31,9 +31,10 @@ class Truth:
     `answer`: a letter ("mcq"), "yes" or "no" ("yesno") or a text ("open"), as `kind` says; `options` as `parse_answer`
     takes them.  `labels`: names of what is there; () is nothing.  `boxes`, `points`: with their names, pixels of the
     original; () is none.  `count`.  `masks`: bool `[H, W]` each.  `findings`: names a report has to tell; `known`: all
-    names it may.  `size`: (width, height) of the picture the places lie on.  `place`: which medium,
-    slice and frame that is; what the family finds elsewhere matches nothing.  `dialect`, `coord`: how places are written
-    where the model's own reading is not given (see `parse_grounding`); None: in a way of the family's own.  `synonyms`: name → what else it is called.
+    names it may.  `size`: (width, height) of the picture the places lie on.  `place`: which medium, slice and frame
+    that is; what the family finds elsewhere matches nothing.  `dialect`, `coord`: how places are written where the
+    model's own reading is not given (see `parse_grounding`); None: in a way of the family's own.  `synonyms`: name →
+    what else it is called.
     """
 
     answer: str | None = None
