@@ -84,6 +84,28 @@ def held_out_iou(checkpoint: Path, samples: Path) -> dict[str, float]:
     }
 
 
+def starter_ceiling(count: int) -> tuple[float, int]:
+    """(mean box IoU, boxes) of the starter on `count` box questions of its model card if its words cited every object
+    that its eyes report under the label asked for, and no other: what better words could reach at most."""
+    from benchmarks.starter.phantoms import held_out_items, picture_of
+    from benchmarks.starter.scores import matched_ious
+    from vesalius.dialogue.words import ABNORMALITY
+    from vesalius.findings.findings import Box
+    from vesalius.inference.model import load
+
+    model = load("starter")
+    family: Any = model.family
+    ious: list[float] = []
+    for item in held_out_items(count, "en", tasks=("box",))["box"]:
+        batch = model.prepare(picture_of(item.truth), item.question.prompt)
+        scene, label = batch.seen.scene, item.question.truth["label"]
+        groups = () if scene is None else scene.findings if label == ABNORMALITY else scene.of(label)
+        found = family.findings(batch, " ".join(f"[{group.number}]" for group in groups))
+        boxes = [(one.x0, one.y0, one.x1, one.y1) for one in found if isinstance(one, Box)]
+        ious += matched_ious(item.question.truth["boxes"], boxes)
+    return sum(ious) / len(ious), len(ious)
+
+
 def main() -> None:
     """Draw, train three times, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,7 +115,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="updates of each of the two runs")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of GRPO")
     parser.add_argument("--control-rate", type=float, default=1e-3, help="learning rate of the control")
+    parser.add_argument("--starter", type=int, default=0, help="measure the starter's ceiling on so many questions")
     given = parser.parse_args()
+    if given.starter:
+        ceiling, boxes = starter_ceiling(given.starter)
+        print(f"starter, every object its eyes report under the label cited: mean box IoU {ceiling:.4f} ({boxes} boxes)")
+        return
     folder: Path = given.folder
     from vesalius.phantoms.splits import HELD_OUT, TRAIN
 
