@@ -195,7 +195,7 @@ def test_recipes_that_cannot_be(keys: dict[str, Any], said: str, tmp_path: Path)
     [
         ({"rewards": {"box_penalised": 1}}, OptionError, "no prompt has a truth"),
         ({"prompts": 9}, OptionError, "a step asks 9"),
-        ({"max_length": 40}, InputError, "sample 1"),
+        ({"max_length": 20}, InputError, "sample 1"),
     ],
 )
 def test_data_that_cannot_be_rewarded(keys: dict[str, Any], kind: Any, said: str, tmp_path: Path) -> None:
