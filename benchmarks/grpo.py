@@ -3,9 +3,9 @@
     python -m benchmarks.grpo [--folder runs/grpo] [--sft 140] [--steps 45]
 
 A Qwen3-VL of 0.2 M random parameters (the tests' own) first learns, supervised, to write the box of the heart on
-phantom chest radiographs. From that checkpoint two runs go on: GRPO on the box reward, and the control, supervised for as many updates on
-the very prompts that GRPO saw. Mean IoU on held-out phantoms is printed, of
-greedy answers and of drawn ones: what is drawn is what GRPO raises.
+phantom chest radiographs. From that checkpoint two runs go on: GRPO on the box reward, and the control, supervised for
+as many updates on the same samples. Mean IoU on held-out phantoms is printed, of greedy answers and of drawn ones: what
+is drawn is what GRPO raises.
 
 The starter is not the policy here: it writes which object it cites, and where an object lies comes from its eyes, which
 no reward on words can move (see `docs/preference-and-reinforcement.md`).
