@@ -39,9 +39,9 @@ def train(
 
         train_starter(loaded, report)
         return
-    from vesalius.training.sft import train_sft
+    from vesalius.training.run import train_recipe
 
-    print(train_sft(loaded, report).folder)
+    print(train_recipe(loaded, report).folder)
 
 
 def _print_plan(recipe: Any, gpu: str, gpus: int) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.contract import Benchmark, Sample
-from vesalius.evaluation.metrics.normal_text import normalise
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.scoring import answers, measures, places, reports, trees
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.summary import Figure, figure_of
+from vesalius.findings.normal_text import normalise
 
 __all__ = ["Guess", "baseline_figures", "item_guesses", "training_samples"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ __all__ = [
     "NamedTensors",
     "Quirks",
     "RowLoss",
+    "RowStates",
     "Shown",
     "Spoken",
     "Trainable",
@@ -134,6 +135,16 @@ def turns_of(conversation: Conversation) -> list[tuple[str, str | None]]:
     return turns
 
 
+class RowStates(NamedTuple):
+    """What the losses of a row are made from. `hidden` `[L, D]`: states after the final norm, with gradient.  `head`:
+    D → V.  `labels` `[1, L]`: -100 is not learned.  `lengths`: positions of each sample."""
+
+    hidden: Tensor
+    head: nn.Module
+    labels: Tensor
+    lengths: Sequence[int]
+
+
 class Family(Protocol):
     """A loaded model. `name` as `vesalius models` lists it; `notice`: a sentence every surface shows once, or "".
 
@@ -205,4 +216,14 @@ class Trainable(Family, Protocol):
 
     def row_loss(self, batch: Batch, **options: Any) -> RowLoss:
         """What a row (of `pack`, or of one sample from `prepare`) costs. InputError where nothing is learned."""
+        ...
+
+    def row_states(self, batch: Batch) -> RowStates:
+        """What the losses of a row are made from: states of its positions with gradient, the head, labels, lengths.
+        InputError where nothing is learned."""
+        ...
+
+    def answered(self, batch: Batch, ids: Sequence[int]) -> Batch:
+        """One prompt from `prepare` with the ids of an answer behind it, exactly as they were said: what `prepare`
+        would make of the conversation and that answer. LimitError past the context length."""
         ...

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vesalius.errors import OptionError
 from vesalius.training.recipe_reading import filled, read_mapping
+from vesalius.training.recipe_rl import DpoRecipe, GrpoRecipe, check_dpo, check_grpo
 from vesalius.training.recipe_sft import SftRecipe, check_recipe
 
 __all__ = ["Recipe", "SayStage", "SeeStage", "StarterRecipe", "load_recipe", "recipe_hash"]
@@ -76,7 +77,8 @@ class StarterRecipe:
 
 
 Recipe = StarterRecipe | SftRecipe
-"""One kind of recipe each; `recipe` in the file names it ("starter", "sft")."""
+"""One kind of recipe each; `recipe` in the file names it ("starter", "sft", "grpo", "dpo": the last two are kinds of
+SftRecipe, too)."""
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, debug: bool = False) -> Recipe:
@@ -86,8 +88,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, debug: bool 
     kind = loaded.pop("recipe", "starter")
     if kind == "sft":
         return check_recipe(filled(SftRecipe, loaded, str(path)), str(path))
+    if kind == "grpo":
+        return check_grpo(filled(GrpoRecipe, loaded, str(path)), str(path))
+    if kind == "dpo":
+        return check_dpo(filled(DpoRecipe, loaded, str(path)), str(path))
     if kind != "starter":
-        raise OptionError("this recipe's kind is unknown.", file=path, fix="Known: starter, sft.")
+        raise OptionError("this recipe's kind is unknown.", file=path, fix="Known: starter, sft, grpo, dpo.")
     recipe: StarterRecipe = filled(StarterRecipe, loaded, str(path))
     unknown = set(recipe.stages) - {"encode", "see", "calibrate", "say", "export"}
     if unknown:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,17 @@ from vesalius.training.sft_data import Checked, SftData, mixture_of
 if TYPE_CHECKING:
     from vesalius.training.processes import Processes
 
-__all__ = ["Trained", "train_sft"]
+__all__ = [
+    "Trained",
+    "base_of",
+    "check_claim",
+    "check_loggers",
+    "checkpoint_activations",
+    "claim",
+    "finished",
+    "train_sft",
+    "trainer_of",
+]
 
 Report = Callable[[str], None]
 FINAL = "final"
@@ -49,7 +59,7 @@ def train_sft(recipe: SftRecipe, report: Report) -> Trained:
 
     here = Processes.here()
     here.rows_each(recipe.accumulate)
-    _check_loggers(recipe)
+    check_loggers(recipe)
     if not here.first:
         return _train(recipe, here, lambda line: None)
     with held_run(Path(recipe.out)):
@@ -70,12 +80,12 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
     out = Path(recipe.out)
     here.meet(str(chosen_device(recipe.device)))
     with here.first_then_others():
-        _check_claim(out, recipe)
+        check_claim(out, recipe)
         mixture = mixture_of(recipe.data, recipe, out / "phantoms")
         held_out_mixture = mixture_of(recipe.eval.data, recipe, out / "phantoms") if recipe.eval.every else None
-        base, called = _base(recipe, out, report)
+        base, called = base_of(recipe, out, report)
     torch.manual_seed(recipe.seed)
-    family: Any = load_family(str(base), device=recipe.device, dtype=_dtype(recipe), quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=dtype_of(recipe), quirks=recipe.quirks)
     check_parts(family, recipe)
     data = SftData(Model(family), recipe, mixture)
     checked = data.check()
@@ -96,32 +106,50 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
         apart.check()
         held_out = RowStream(apart.held_out)
     rows = PositionedRows(PackedRows(family, data.packer()), process=here.index, processes=here.number)
-    trainer = _trainer(family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), here)
+    digests = rows.source.packer.stream.state_dict()["mixture"]["data"]
+    trainer = trainer_of(
+        family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), digests=digests, here=here
+    )
     if here.first:
-        _claim(out, recipe)
+        claim(out, recipe)
     trainer.train_on(held=True)
     for line, count in data.skipped.items():
         report(f"skipped {count} times: {line}")
-    return _finished(family, base, called, recipe, trainer, data, here, report)
+    files = [file for source in data.mixture.sources for file in source.files]
+    return finished(family, trainer.learning, base, called, recipe, trainer, files, data.num_skipped, report, here)
 
 
-def _dtype(recipe: SftRecipe) -> str:
+def dtype_of(recipe: SftRecipe) -> str:
+    """What the weights are loaded in: float32 training needs it, else as they are stored."""
     return "float32" if recipe.precision == "float32" else "auto"
 
 
-def _trainer(
-    family: Any, learning: Any, recipe: SftRecipe, rows: Any, held_out: Any, steps: int, meters: Any, here: Processes
+def trainer_of(
+    family: Any,
+    learning: Any,
+    recipe: SftRecipe,
+    rows: Any,
+    held_out: Any,
+    steps: int,
+    meters: Any,
+    *,
+    digests: Any,
+    kind: Any = None,
+    here: Processes | None = None,
 ) -> Any:
+    """A trainer of `kind` (None: `RowTrainer`) with the recipe's arguments. `digests`: what tells its data from other
+    data, as JSON writes it; checkpoints of other data are refused."""
     import torch
     from transformers import TrainingArguments
 
-    from vesalius.training.processes import sharding
+    from vesalius.training.processes import Processes, sharding
     from vesalius.training.resumable import Safety
     from vesalius.training.trainer import RowTrainer
 
+    here = here or Processes.here()
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
-        _checkpoint_activations(family.model)
+        checkpoint_activations(family.model)
     arguments = TrainingArguments(
         output_dir=recipe.out,
         max_steps=steps,
@@ -146,7 +174,6 @@ def _trainer(
         disable_tqdm=True,
         **(sharding(family) if here.number > 1 else {}),
     )
-    digests = rows.source.packer.stream.state_dict()["mixture"]["data"]
     safety = Safety(
         hashes={"recipe": sft_hash(recipe), "data": hashlib.sha256(json.dumps(digests).encode()).hexdigest()},
         nonfinite=recipe.nonfinite,
@@ -154,7 +181,9 @@ def _trainer(
         report=meters.report,
     )
     with _curves_in(Path(recipe.out) / "tensorboard"):
-        trainer = RowTrainer(family, learning, recipe, arguments, rows, held_out=held_out, meters=meters, safety=safety)
+        trainer = (kind or RowTrainer)(
+            family, learning, recipe, arguments, rows, held_out=held_out, meters=meters, safety=safety
+        )
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # the meters say it in one line
@@ -174,28 +203,31 @@ def _curves_in(folder: Path) -> Iterator[None]:
             del os.environ[name]
 
 
-def _finished(
+def finished(
     family: Any,
+    learning: Any,
     base: Path,
     called: str,
     recipe: SftRecipe,
     trainer: Any,
-    data: SftData,
-    here: Processes,
+    files: Sequence[Path],
+    num_skipped: int,
     report: Report,
+    here: Processes | None = None,
 ) -> Trained:
+    """Write what was trained and the run card; `files`: the samples that were learnt from."""
+    from vesalius.training.processes import Processes
     from vesalius.training.run_card import write_card
     from vesalius.training.save_trained import save_trained
 
+    here = here or Processes.here()
     folder = Path(recipe.out) / FINAL
     steps, log = int(trainer.state.global_step), tuple(trainer.state.log_history)
-    learning = trainer.learning
     if here.number > 1:
         family, learning = _whole(trainer, base, recipe, here)
     if here.first:
         _replace_final(folder, lambda fresh: save_trained(family, learning, base, fresh, called))
-        files = [file for source in data.mixture.sources for file in source.files]
-        card = write_card(Path(recipe.out), recipe, learning.lines(), log, data.num_skipped, files)
+        card = write_card(Path(recipe.out), recipe, learning.lines(), log, num_skipped, list(files))
         kind = "adapter" if learning.lora is not None else "checkpoint"
         report(f"wrote the {kind} {folder} and {card}")
     return Trained(folder, steps, log)
@@ -223,13 +255,14 @@ def _whole(trainer: Any, base: Path, recipe: SftRecipe, here: Processes) -> tupl
     learnt = weights_of(trainer.model, keep=here.first)
     if not here.first:
         return None, trainer.learning
-    family: Any = load_family(str(base), device="cpu", dtype=_dtype(recipe), quirks=recipe.quirks)
+    family: Any = load_family(str(base), device="cpu", dtype=dtype_of(recipe), quirks=recipe.quirks)
     learning = learning_parts(family, recipe)
     put_weights(learnt, RowLosses(family, {}))
     return family, learning
 
 
-def _check_loggers(recipe: SftRecipe) -> None:
+def check_loggers(recipe: SftRecipe) -> None:
+    """OptionError for a logger that is not known, UnsupportedError for one that is not installed."""
     from importlib.util import find_spec
 
     for name in recipe.report_to:
@@ -239,7 +272,7 @@ def _check_loggers(recipe: SftRecipe) -> None:
             raise UnsupportedError(f"report_to needs {name}, which is not installed.", fix=f"Run: pip install {name}.")
 
 
-def _check_claim(out: Path, recipe: SftRecipe) -> None:
+def check_claim(out: Path, recipe: SftRecipe) -> None:
     """OptionError where another recipe was run in the folder, or none can be."""
     noted = out / "recipe.json"
     try:
@@ -253,7 +286,7 @@ def _check_claim(out: Path, recipe: SftRecipe) -> None:
         raise OptionError("the folder holds a run of another recipe.", file=out, fix="Name another: out=FOLDER.")
 
 
-def _claim(out: Path, recipe: SftRecipe) -> None:
+def claim(out: Path, recipe: SftRecipe) -> None:
     """Note in the folder which recipe runs there."""
     part = out / "recipe.json.part"
     told = {"sha256": sft_hash(recipe), "recipe": asdict(recipe)}
@@ -264,7 +297,7 @@ def _claim(out: Path, recipe: SftRecipe) -> None:
         raise OptionError(f"out cannot be written ({exc.strerror}).", file=out) from exc
 
 
-def _base(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
+def base_of(recipe: SftRecipe, out: Path, report: Report) -> tuple[Path, str]:
     """(the checkpoint folder that is trained, how it is called)."""
     from vesalius.models.hub import HubAccess, located
     from vesalius.models.registry import recognise
@@ -316,7 +349,8 @@ def _steps(recipe: SftRecipe, checked: Checked, samples: int) -> int:
     return max(1, math.ceil(recipe.epochs * rows / recipe.accumulate))
 
 
-def _checkpoint_activations(network: Any) -> None:
+def checkpoint_activations(network: Any) -> None:
+    """Keep no activations of transformers' layers; they are computed again in the backward pass."""
     from transformers import PreTrainedModel
 
     inside: set[int] = set()

@@ -19,7 +19,7 @@ from vesalius.training.learned_rows import Learned, Row, learned_masks, learned_
 from vesalius.training.packing import RowPacker, Skipped, rows_of_lengths
 from vesalius.training.recipe_sft import SftRecipe, Source
 
-__all__ = ["Checked", "SftData", "mixture_of"]
+__all__ = ["Checked", "SftData", "drawn_mask", "drawn_phantoms", "mixture_of"]
 
 _SEEN_BEFORE_JUDGING = 100
 _REMEMBERED = 20
@@ -27,7 +27,7 @@ _REMEMBERED = 20
 
 def mixture_of(sources: Sequence[Source], recipe: SftRecipe, drawn: Path) -> Mixture:
     """The sources of a recipe as one stream; phantoms are drawn under `drawn` once. Errors as `Mixture`."""
-    paths = [Path(source.path) if source.path else _phantoms(source, drawn) for source in sources]
+    paths = [Path(source.path) if source.path else drawn_phantoms(source, drawn) for source in sources]
     weights = [source.weight for source in sources]
     return Mixture(
         paths,
@@ -38,7 +38,8 @@ def mixture_of(sources: Sequence[Source], recipe: SftRecipe, drawn: Path) -> Mix
     )
 
 
-def _phantoms(source: Source, drawn: Path) -> Path:
+def drawn_phantoms(source: Source, drawn: Path) -> Path:
+    """The samples file of a source of phantoms, drawn under `drawn` once."""
     from vesalius.phantoms.write import write_phantoms
 
     name = f"{source.phantoms}-{source.count}-{source.seed}-{source.size}-{'-'.join(source.langs)}"
@@ -230,11 +231,12 @@ def _masks(sample: Sample, folder: Path) -> list[Any]:
         # A turn without text says its masks where it has no other place to say.
         alone = not turn.text.strip() and not targets.boxes and not targets.points
         if alone or "<mask>" in turn.text:
-            made += [_mask(mask, folder) for mask in targets.masks]
+            made += [drawn_mask(mask, folder) for mask in targets.masks]
     return made
 
 
-def _mask(mask: MaskTarget, folder: Path) -> Any:
+def drawn_mask(mask: MaskTarget, folder: Path) -> Any:
+    """A mask target as uint8, 255 inside; `folder`: that of the samples file."""
     from vesalius.findings.masks import decode_rle
     from vesalius.study.read import read
 

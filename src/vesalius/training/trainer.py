@@ -87,10 +87,15 @@ class RowTrainer(ResumableTrainer):
         self.recipe, self.learning, self.meters = recipe, learning, meters
         self._waiting = set(learning.parameters)
         self._showed: set[str] = set()
-        losses = RowLosses(family, options)
+        losses = self.network_of(family, options)
         super().__init__(model=losses, args=arguments, train_dataset=rows, eval_dataset=held_out, **own)
         losses.meets = self.args.world_size > 1
         self.model_accepts_loss_kwargs = True
+
+    @staticmethod
+    def network_of(family: Trainable, options: Mapping[str, Any]) -> RowLosses:
+        """The family as Trainer calls it."""
+        return RowLosses(family, options)
 
     # --- data ---------------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,11 @@ from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.metrics.bleu import corpus_bleu, sacre_bleu, sentence_bleu
 from vesalius.evaluation.metrics.cider import cider
 from vesalius.evaluation.metrics.meteor import meteor
-from vesalius.evaluation.metrics.normal_text import exact_matches, normalise, words
+from vesalius.evaluation.metrics.normal_text import exact_matches
 from vesalius.evaluation.metrics.rouge import rouge
 from vesalius.evaluation.metrics.temporal import temporal_f1, temporal_keywords
 from vesalius.evaluation.metrics.token_overlap import token_overlap
+from vesalius.findings.normal_text import normalise, words
 
 TRUE = [
     "the heart is enlarged and there is a small left pleural effusion",

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from vesalius.errors import OptionError
 from vesalius.evaluation.metrics.aligned import aligned_texts
-from vesalius.evaluation.metrics.normal_text import words
 from vesalius.evaluation.packages import package
+from vesalius.findings.normal_text import words
 
 __all__ = ["SentenceBleu", "corpus_bleu", "sacre_bleu", "sentence_bleu"]
 

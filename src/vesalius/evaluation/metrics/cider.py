@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import OptionError
 from vesalius.evaluation.metrics.aligned import aligned_texts
-from vesalius.evaluation.metrics.normal_text import words
+from vesalius.findings.normal_text import words
 
 __all__ = ["cider"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.evaluation.metrics.aligned import aligned_texts
-from vesalius.evaluation.metrics.normal_text import words
 from vesalius.evaluation.packages import package
+from vesalius.findings.normal_text import words
 
 __all__ = ["meteor"]
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from vesalius.errors import OptionError
 from vesalius.evaluation.metrics.aligned import aligned_texts
-from vesalius.evaluation.metrics.normal_text import words
 from vesalius.evaluation.metrics.token_numbers import token_strings
 from vesalius.evaluation.metrics.token_overlap import Floats, OverlapScores
 from vesalius.evaluation.packages import package
+from vesalius.findings.normal_text import words
 
 __all__ = ["Kind", "rouge"]
 

@@ -15,31 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vesalius.errors import GeometryError, InputError
 from vesalius.evaluation.packages import package
+from vesalius.findings.mask_overlap import dice, mask_iou, same_masks
 
 __all__ = ["SurfaceScores", "dice", "mask_iou", "soft_dice", "surface_scores"]
-
-Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
-
-
-def _masks(predicted: ArrayLike, true: ArrayLike) -> Masks:
-    said, truth = np.asarray(predicted), np.asarray(true)
-    if said.shape != truth.shape or said.ndim not in (2, 3):
-        raise InputError(f"masks of shape {said.shape} and {truth.shape} cannot be compared.")
-    return said.astype(bool), truth.astype(bool)
-
-
-def dice(predicted: ArrayLike, true: ArrayLike) -> float:
-    """2 |A ∩ B| / (|A| + |B|) of masks [H, W] or [X, Y, Z], non-zero = inside. Raises InputError for other shapes."""
-    said, truth = _masks(predicted, true)
-    both = int(said.sum()) + int(truth.sum())
-    return 2.0 * int((said & truth).sum()) / both if both else 1.0
-
-
-def mask_iou(predicted: ArrayLike, true: ArrayLike) -> float:
-    """|A ∩ B| / |A ∪ B| of masks [H, W] or [X, Y, Z]. Raises InputError for other shapes."""
-    said, truth = _masks(predicted, true)
-    union = int((said | truth).sum())
-    return int((said & truth).sum()) / union if union else 1.0
 
 
 def soft_dice(probabilities: ArrayLike, true: ArrayLike, smooth: float = 1.0) -> float:
@@ -67,7 +45,7 @@ def surface_scores(
     HD95 is the larger of the two directed 95th percentiles, NSD the share of both surfaces within the tolerance.
     Raises InputError for other shapes, GeometryError for a spacing that is not positive.
     """
-    said, truth = _masks(predicted, true)
+    said, truth = same_masks(predicted, true)
     if len(spacing_mm) != said.ndim or not all(np.isfinite(mm) and mm > 0 for mm in spacing_mm):
         raise GeometryError(f"spacing {tuple(spacing_mm)} mm does not fit {said.ndim} axes, each > 0.")
     if not said.any() or not truth.any():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.evaluation.metrics.aligned import aligned_texts
-from vesalius.evaluation.metrics.normal_text import words
+from vesalius.findings.normal_text import words
 
 __all__ = ["OverlapScores", "token_overlap"]
 

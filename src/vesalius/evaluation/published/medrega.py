@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.evaluation.metrics.aligned import aligned, aligned_texts
-from vesalius.evaluation.metrics.normal_text import normalise
 from vesalius.evaluation.metrics.token_overlap import token_overlap
 from vesalius.findings.box_overlap import iou_matrix
 from vesalius.findings.matching import assign
+from vesalius.findings.normal_text import normalise
 
 __all__ = ["HitScores", "Region", "RegionScores", "named_right", "names_agree", "region_scores", "single_region_ious"]
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from vesalius.evaluation.contract import Sample
-from vesalius.evaluation.metrics.normal_text import normalise, words
 from vesalius.evaluation.option_order import option_body
 from vesalius.evaluation.prediction import Prediction
+from vesalius.findings.normal_text import normalise, words
 from vesalius.findings.parse_answer import ParsedAnswer, parse_answer
 
 __all__ = [

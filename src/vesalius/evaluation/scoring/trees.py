@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from vesalius.evaluation.contract import Sample
-from vesalius.evaluation.metrics.normal_text import normalise
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.findings.answer_text import prepare
+from vesalius.findings.normal_text import normalise
 from vesalius.findings.parse_answer import parse_answer
 
 __all__ = ["chosen", "macro_f1", "score_node", "with_reports"]

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Batch, Conversation, Loading, RowLoss, media_of
+from vesalius.models.contract import Batch, Conversation, Loading, RowLoss, RowStates, media_of
 from vesalius.models.hulumed.config import HuluMedConfig, read_config
 from vesalius.models.hulumed.network import HuluMedNetwork, load_network, renamed
 from vesalius.models.hulumed.options import read_options
 from vesalius.models.hulumed.prepare import Preparer
-from vesalius.models.hulumed.prepared import Prepared, lengths_of, pack, row_of
+from vesalius.models.hulumed.prepared import Prepared, lengths_of, pack, row_of, with_answer
 from vesalius.models.hulumed.quirks import HuluMedQuirks
 from vesalius.models.hulumed.thinking import split_thinking
 from vesalius.models.hulumed.tokens import IGNORED, HuluMedTokenizer
@@ -118,7 +118,8 @@ class HuluMed:
         """`[1, L', H]`: token embeddings with the kept features in place of `<image>`."""
         ids = batch["spliced_ids"].to(self.model.device)
         embeds: Tensor = self.model.model.get_input_embeddings()(ids)
-        places = ids == self.config.image_token
+        # What is learnt is text, even where a sampled answer spells the token that stands for features.
+        places = (ids == self.config.image_token) & (batch["spliced_labels"].to(ids.device) == IGNORED)
         used = None if projected is None else batch["image_features_used"].to(projected.device)
         if used is not None and projected is not None and len(used) != len(projected):
             raise InputError(f"the pixels give {len(projected)} features, {len(used)} are expected.", fix=_AGAIN)
@@ -168,6 +169,19 @@ class HuluMed:
         """What a row costs. `labels`: `[1, L']` in place of its own. InputError where nothing is learnt."""
         looked = self._looked(batch)
         return self._row_loss(batch, self._embedded(batch, None if looked is None else looked[1]), labels)
+
+    def row_states(self, batch: Batch) -> RowStates:
+        """See `Trainable.row_states`."""
+        looked = self._looked(batch)
+        hidden = self._hidden(batch, self._embedded(batch, None if looked is None else looked[1]))
+        return RowStates(hidden[0], self.model.lm_head, batch["spliced_labels"], lengths_of(batch))
+
+    def answered(self, batch: Any, ids: Sequence[int]) -> Prepared:
+        """See `Trainable.answered`."""
+        made: Prepared = with_answer(batch, ids)
+        if self.length(made) > self.config.max_positions:
+            raise LimitError(f"{self.length(made)} tokens exceed the {self.config.max_positions} it reads.")
+        return made
 
     def _row_loss(self, batch: Batch, embeds: Tensor, labels: Tensor | None = None) -> RowLoss:
         labels = batch["spliced_labels"] if labels is None else labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -14,7 +14,7 @@ from vesalius.findings.findings import Where
 from vesalius.models.contract import NamedTensors, Shown
 from vesalius.models.hulumed.tokens import IGNORED
 
-__all__ = ["Prepared", "Sample", "lengths_of", "pack", "row_of"]
+__all__ = ["Prepared", "Sample", "lengths_of", "pack", "row_of", "with_answer"]
 
 _OF_THE_ROW = ("input_ids", "position_ids", "labels", "spliced_ids", "spliced_position_ids", "spliced_labels")
 """Tensors `[1, L]`; the others hold one entry for each item, patch or feature."""
@@ -115,6 +115,19 @@ def row_of(sample: Sample, image_token: int, media: tuple[Shown, ...]) -> Prepar
         }
     counts, places = sample.kept_per_frame, sample.places
     return Prepared(tensors, (sample.prompt,), sample.modals, counts, (0,), media, places)
+
+
+def with_answer(row: Prepared, ids: Sequence[int]) -> Prepared:
+    """A prompt with the ids of an answer behind it, which alone are learnt."""
+    said = torch.tensor([list(ids)])
+    tensors = dict(row.tensors)
+    for start in ("", "spliced_"):
+        name = f"{start}ids" if start else "input_ids"
+        before = row[name]
+        tensors[name] = torch.cat([before, said], 1)
+        tensors[f"{start}position_ids"] = torch.arange(before.shape[1] + len(ids))[None]
+        tensors[f"{start}labels"] = torch.cat([torch.full_like(before, IGNORED), said], 1)
+    return replace(row, tensors=tensors, new_tokens=[])
 
 
 def pack(rows: Sequence[Prepared]) -> Prepared:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vesalius.errors import InputError, OptionError
+from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, Loading, RowLoss
+from vesalius.models.contract import Conversation, Loading, RowLoss, RowStates
 from vesalius.models.medmvl.boxes import located
 from vesalius.models.medmvl.load import Loaded, load_checkpoint
 from vesalius.models.medmvl.pixels import VolumeReading
-from vesalius.models.medmvl.prepare import Prepared, pack, prepare, slice_counts
+from vesalius.models.medmvl.prepare import Prepared, pack, prepare, slice_counts, with_answer
 from vesalius.models.medmvl.prompt import IGNORE, PICTURE, VOLUME
 from vesalius.models.medmvl.splice import padded, real_rows, spliced_embeds, spliced_labels
 from vesalius.models.medmvl.tokens import TERMINATORS
@@ -164,11 +164,22 @@ class Medmvl:
     def row_loss(self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None) -> RowLoss:
         """What a packed row or a batch costs; a batch is read as one row, so nothing of it is padded. `labels` as in
         `loss`. InputError when nothing is learned."""
+        return row_loss(*self.row_states(batch, labels=labels))
+
+    def row_states(self, batch: Mapping[str, Tensor], *, labels: Tensor | None = None) -> RowStates:
+        """See `Trainable.row_states`."""
         rows = self.embedded(batch)
         targets = self._targets(batch, labels, [len(row) for row in rows])
         learned = torch.cat([row[: len(embeds)] for row, embeds in zip(targets, rows, strict=True)])[None]
         lengths = batch["num_positions"].tolist()
-        return row_loss(self._one_row(torch.cat(rows), lengths), self.model.llm.lm_head, learned, lengths)
+        return RowStates(self._one_row(torch.cat(rows), lengths), self.model.llm.lm_head, learned, lengths)
+
+    def answered(self, batch: Prepared, ids: Sequence[int]) -> Prepared:
+        """See `Trainable.answered`."""
+        made = with_answer(batch, ids)
+        if self.length(made) > (most := int(self.config.llm["max_position_embeddings"])):
+            raise LimitError(f"{self.length(made)} tokens exceed the model's {most} positions.")
+        return made
 
     def _learns(self, batch: Mapping[str, Tensor]) -> bool:
         return bool((batch["spliced_labels"][:, 1:] != IGNORE).any())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from vesalius.models.medmvl.splice import padded, real_rows, spliced_labels
 from vesalius.models.parts.which_picture import Asked, asked_of
 from vesalius.study.items import Volume
 
-__all__ = ["Prepared", "pack", "prepare", "slice_counts"]
+__all__ = ["Prepared", "pack", "prepare", "slice_counts", "with_answer"]
 
 _NOTE = (
     "this checkpoint's training data may have been grey levels 0..255 made with an unpublished window; the volume was "
@@ -101,6 +101,23 @@ def pack(batches: Sequence[Prepared]) -> Prepared:
         tuple(asked for batch in batches for asked in batch.asked),
         list(dict.fromkeys(note for batch in batches for note in batch.notes)),
     )
+
+
+def with_answer(batch: Prepared, ids: Sequence[int]) -> Prepared:
+    """One prompt with the ids of an answer behind it, which alone are learned."""
+    said = torch.tensor([list(ids)])
+    before, positions = batch["input_ids"], int(batch["num_positions"][0])
+    full = torch.ones(1, positions + len(ids), dtype=torch.bool)
+    tensors = {
+        **batch.tensors,
+        "input_ids": torch.cat([before, said], 1),
+        "attention_mask": torch.ones(1, before.shape[1] + len(ids), dtype=torch.bool),
+        "embeds_attention_mask": full,
+        "num_positions": torch.tensor([positions + len(ids)]),
+        "labels": torch.cat([torch.full_like(before, IGNORE), said], 1),
+        "spliced_labels": torch.cat([torch.full((1, positions), IGNORE), said], 1),
+    }
+    return replace(batch, tensors=tensors, new_tokens=[])
 
 
 def slice_counts(batch: Mapping[str, Tensor]) -> Tensor:

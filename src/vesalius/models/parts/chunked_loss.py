@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["summed_loss", "token_losses"]
+__all__ = ["summed_loss", "token_losses", "token_scores"]
 
 _LOGITS_AT_ONCE = 4 * 2**20
 """Logits that exist at a time: 16 MiB of float32."""
@@ -54,6 +54,31 @@ def token_losses(hidden_ND: Tensor, head: nn.Module, wanted_N: Tensor, chunk: in
         for states, wanted in zip(hidden_ND.split(rows), wanted_N.split(rows), strict=True)
     ]
     return torch.cat(parts)
+
+
+def token_scores(
+    hidden_ND: Tensor, head: nn.Module, wanted_N: Tensor, temperature: float = 1.0, chunk: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """(log-probability, entropy) `[N]` float32 of each position under logits divided by `temperature`, the first with
+    gradient; logits are computed again in the backward pass."""
+    from torch.utils.checkpoint import checkpoint
+
+    if not len(wanted_N):
+        nothing = hidden_ND.float().sum(-1)
+        return nothing, nothing.detach()
+
+    def of(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        logps = functional.log_softmax(head(states).float() / temperature, dim=-1)
+        with torch.no_grad():
+            entropy = -(logps.exp() * logps).sum(-1)
+        return logps.gather(1, wanted[:, None])[:, 0], entropy
+
+    rows = _rows(_width(head, hidden_ND), chunk)
+    parts: list[Any] = [
+        checkpoint(of, states, wanted, use_reentrant=False)
+        for states, wanted in zip(hidden_ND.split(rows), wanted_N.split(rows), strict=True)
+    ]
+    return torch.cat([logps for logps, _ in parts]), torch.cat([entropy for _, entropy in parts])
 
 
 def _rows(vocabulary: int, chunk: int | None) -> int:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from vesalius.errors import InputError, OptionError
 from vesalius.models.contract import RowLoss
-from vesalius.models.parts.chunked_loss import summed_loss, token_losses
+from vesalius.models.parts.chunked_loss import summed_loss, token_losses, token_scores
 
-__all__ = ["next_labels", "packed_positions", "reduced_loss", "row_loss"]
+__all__ = ["next_labels", "packed_positions", "reduced_loss", "row_loss", "row_scores"]
 
 
 def packed_positions(positions: Sequence[Tensor]) -> Tensor:
@@ -57,6 +57,18 @@ def reduced_loss(
         return _by_sample(token_losses(states, head, wanted), sample, len(lengths))
     summed, _ = summed_loss(states, head, wanted)
     return summed / len(at) if reduction == "mean" else summed
+
+
+def row_scores(
+    hidden_LD: Tensor, head: nn.Module, labels_1L: Tensor, lengths: Sequence[int], temperature: float = 1.0
+) -> list[tuple[Tensor, Tensor]]:
+    """(log-probability with gradient, entropy without) `[n]` float32 of each sample's learned tokens, in order; logits
+    are divided by `temperature`. InputError where nothing is learned."""
+    at, sample = _places(labels_1L, lengths)
+    states, wanted = hidden_LD.index_select(0, at.to(hidden_LD.device)), labels_1L[0, at + 1].to(hidden_LD.device)
+    logps, entropies = token_scores(states, head, wanted, temperature)
+    counts: list[int] = torch.bincount(sample, minlength=len(lengths)).tolist()
+    return list(zip(logps.split(counts), entropies.split(counts), strict=True))
 
 
 def _places(labels_1L: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

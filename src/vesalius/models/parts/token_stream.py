@@ -56,7 +56,8 @@ class Sampling:
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     """Above 1: logits of tokens said already are divided (if positive) or multiplied (if negative) by it."""
-    seed: int | None = None
+    seed: int | Sequence[int] | None = None
+    """Of every row's own draws; a sequence holds one for each row."""
     constraint: Constraint | None = None
     """The form every answer must have; it replaces the repetition guard."""
 
@@ -109,7 +110,7 @@ def stream_tokens(
     bound = None if sampling.constraint is None else sampling.constraint.start(batch, stop_ids)
     guard = guard and bound is None
     # Each row draws its own numbers, so it says what it would say alone.
-    random = [_random(sampling.seed) for _ in range(batch)]
+    random = _randoms(sampling.seed, batch)
     state = decoder.start(batch, length + min(max_new_tokens, 256), mask_BL)
     said: list[list[int]] = [[] for _ in range(batch)]
     finished: list[FinishReason | None] = [None] * batch
@@ -136,6 +137,13 @@ def stream_tokens(
             going = [going[at] for at in kept]
         next_ids = torch.tensor([[said[row][-1]] for row in going])
         hidden_GD = decoder.read(decoder.embed(next_ids), state)[:, -1]
+
+
+def _randoms(seed: int | Sequence[int] | None, batch: int) -> list[torch.Generator]:
+    seeds = [seed] * batch if seed is None or isinstance(seed, int) else list(seed)
+    if len(seeds) != batch:
+        raise OptionError(f"there are {len(seeds)} seeds for {batch} rows.")
+    return [_random(one) for one in seeds]
 
 
 def _random(seed: int | None) -> torch.Generator:

@@ -113,11 +113,13 @@ class VlNetwork:
         everywhere = torch.zeros_like(ids, dtype=torch.bool)
         features: list[Tensor] = []
         deep: list[tuple[Tensor, list[Tensor]]] = []
-        for pixels, grid, token in (
-            ("pixel_values", "image_grid_thw", self.image_id),
-            ("pixel_values_videos", "video_grid_thw", self.video_id),
+        types = batch["mm_token_type_ids"].to(self.device)
+        for pixels, grid, token, kind in (
+            ("pixel_values", "image_grid_thw", self.image_id, 1),
+            ("pixel_values_videos", "video_grid_thw", self.video_id, 2),
         ):
-            mask = ids == token
+            # A sampled answer may spell a placeholder; there it stands for no features.
+            mask = (ids == token) & (types == kind)
             count = int(mask.sum())
             merged, deeper = self._encode(batch, pixels, grid)
             if count != (0 if merged is None else len(merged)):

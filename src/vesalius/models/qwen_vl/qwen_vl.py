@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError, WeightsMissingError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, Loading, RowLoss, media_of
+from vesalius.models.contract import Conversation, Loading, RowLoss, RowStates, media_of
 from vesalius.models.parts.chat_pieces import Encoded, encode_pieces, render_pieces
 from vesalius.models.parts.chat_tokens import ChatTokens
 from vesalius.models.parts.mrope import mrope_positions
@@ -280,8 +280,32 @@ class QwenVl:
 
     def row_loss(self, batch: Mapping[str, Tensor]) -> RowLoss:
         """What a packed row or a prepared conversation costs; see `RowLoss`."""
+        return row_loss(*self.row_states(batch))
+
+    def row_states(self, batch: Mapping[str, Tensor]) -> RowStates:
+        """See `Trainable.row_states`."""
         labels = in_one_row(batch, self.learned(batch))[None]
-        return row_loss(in_one_row(batch, self.network.hidden(batch)), self.network.head, labels, lengths_of(batch))
+        hidden = in_one_row(batch, self.network.hidden(batch))
+        return RowStates(hidden, self.network.head, labels, lengths_of(batch))
+
+    def answered(self, batch: Any, ids: Sequence[int]) -> Prepared:
+        """See `Trainable.answered`."""
+        length, said = batch["input_ids"].shape[1], torch.tensor([list(ids)])
+        if length + len(ids) > self.config.max_positions:
+            raise LimitError(f"{length + len(ids)} tokens, the model reads at most {self.config.max_positions}.")
+        # Behind the prompt the three axes of the positions agree.
+        after = int(batch["position_ids"].max()) + 1 + torch.arange(len(ids))
+        made: Prepared = copy(batch)
+        made.tensors = {
+            **batch,
+            "input_ids": torch.cat([batch["input_ids"], said], 1),
+            "attention_mask": torch.ones(1, length + len(ids), dtype=torch.long),
+            "mm_token_type_ids": torch.cat([batch["mm_token_type_ids"], torch.zeros_like(said)], 1),
+            "labels": torch.cat([torch.full_like(batch["input_ids"], -100), said], 1),
+            "position_ids": torch.cat([batch["position_ids"], after.expand(3, 1, -1)], -1),
+        }
+        made.lengths = (length + len(ids),)
+        return made
 
     @staticmethod
     def learned(batch: Mapping[str, Tensor]) -> Tensor:

@@ -4,7 +4,7 @@ SmolLM2 with our adapters answers from that text and a few visual tokens, citing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from vesalius.dialogue.focus import point_out
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
-from vesalius.models.contract import Conversation, NamedTensors, RowLoss, Shown, media_of, turns_of
+from vesalius.models.contract import Conversation, NamedTensors, RowLoss, RowStates, Shown, media_of, turns_of
 from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
@@ -197,12 +197,29 @@ class Starter:
     def row_loss(self, batch: Mapping[str, Tensor]) -> RowLoss:
         """What a prepared conversation or a packed row costs; see `RowLoss`. The eyes are not trained by it."""
         from vesalius.models.parts.packed_rows import row_loss
+
+        return row_loss(*self.row_states(batch))
+
+    def row_states(self, batch: Mapping[str, Tensor]) -> RowStates:
+        """See `Trainable.row_states`."""
         from vesalius.models.starter.speech import lengths_of
 
         labels = batch.get("labels")
         if labels is None:
             raise InputError("the batch has no answer to learn.", fix="End the conversation with an answer.")
-        return row_loss(self.model.hidden(batch), self.model.language.lm_head, labels, lengths_of(batch))
+        return RowStates(self.model.hidden(batch), self.model.language.lm_head, labels, lengths_of(batch))
+
+    def answered(self, batch: Prepared, ids: Sequence[int]) -> Prepared:
+        """See `Trainable.answered`."""
+        before, said = batch["input_ids"], torch.tensor([list(ids)])
+        if before.shape[1] + len(ids) > self.language.max_positions:
+            raise LimitError(f"{before.shape[1] + len(ids)} tokens; the starter reads {self.language.max_positions}.")
+        tensors = {
+            **batch.tensors,
+            "input_ids": torch.cat([before, said], 1),
+            "labels": torch.cat([torch.full_like(before, -100), said], 1),
+        }
+        return replace(batch, tensors=tensors, new_tokens=[])
 
     def say(
         self, batch: Mapping[str, Tensor], *, max_new_tokens: int, sampling: Sampling

@@ -1,0 +1,200 @@
+"""Preference pairs as packed rows: chosen and rejected stand side by side, and each answer is scored as a whole."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vesalius.dialogue.preferences import Preference
+from vesalius.errors import InputError, VesaliusError
+from vesalius.inference.model import Model
+from vesalius.models.contract import RowLoss, Trainable
+from vesalius.models.parts.packed_rows import row_scores
+from vesalius.training.data.conversation import conversation_of, saying_of
+from vesalius.training.learned_rows import Learned, Row, learned_tokens, packed_row
+from vesalius.training.recipe_rl import DpoRecipe
+from vesalius.training.reference import Reference
+from vesalius.training.trainer import RowLosses, RowTrainer
+
+__all__ = ["PairData", "PairTrainer", "PlacedPair", "dpo_losses"]
+
+
+def dpo_losses(policy_2P: Tensor, reference_2P: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """(loss `[P]`, margin `[P]`) of P pairs. Inputs `[2, P]`: log-probabilities of the chosen and of the rejected
+    answers, summed over their tokens.
+
+    loss = -log sigmoid(margin), margin = beta ((chosen - its reference) - (rejected - its reference)).
+    """
+    gains = beta * (policy_2P - reference_2P)
+    margin = gains[0] - gains[1]
+    return -functional.logsigmoid(margin), margin
+
+
+@dataclass(frozen=True)
+class PlacedPair:
+    """A pair and where it stands."""
+
+    pair: Preference
+    file: Path
+    number: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file.name}, row {self.number} ({self.pair.id})"
+
+
+class PairData:
+    """Pairs as rows: samples 0, 2, … of a row are chosen, 1, 3, … their rejected."""
+
+    def __init__(self, model: Model, recipe: DpoRecipe, placed: Sequence[PlacedPair]) -> None:
+        self.model, self.recipe, self.placed = model, recipe, list(placed)
+        self._saying = saying_of(model, **dict(recipe.prepare))
+
+    def rows(self) -> Iterator[Row]:
+        """Rows without end, pass after pass."""
+        for number in count():
+            yield from self.epoch(number)
+
+    def epoch(self, epoch: int) -> Iterator[Row]:
+        """The rows of one pass, filled in an order that seed and epoch decide."""
+        order = list(self.placed)
+        random.Random(f"{self.recipe.seed}:{epoch}").shuffle(order)
+        yield from self._filled(order)
+
+    def held_out(self) -> Iterator[Row]:
+        """One pair a row, in the order of the file."""
+        for one in self.placed:
+            yield packed_row(self.model.family, self.learned(one))
+
+    def _filled(self, order: Sequence[PlacedPair]) -> Iterator[Row]:
+        waiting: list[Learned] = []
+        for one in order:
+            both = self.learned(one)
+            if waiting and sum(sample.length for sample in (*waiting, *both)) > self.recipe.max_length:
+                yield packed_row(self.model.family, waiting)
+                waiting = []
+            waiting += both
+        if waiting:
+            yield packed_row(self.model.family, waiting)
+
+    def learned(self, placed: PlacedPair) -> list[Learned]:
+        """Chosen and rejected, prepared. InputError naming the row for one that cannot be."""
+        family: Any = self.model.family
+        made: list[Learned] = []
+        try:
+            for which in ("chosen", "rejected"):
+                sample = placed.pair.sample(which)
+                messages = conversation_of(sample, placed.file.parent, self._saying)
+                batch = self.model.prepare(messages, **dict(self.recipe.prepare))
+                tokens = learned_tokens(batch)
+                if not tokens:
+                    raise InputError(f"nothing of the {which} answer is learnt: every label is masked.")
+                shows = any("pixel" in name for name in batch)
+                length = family.length(batch)
+                made.append(Learned(batch, sample.id, placed.pair.tags.task, length, tokens, 0, shows))
+        except VesaliusError as exc:
+            raise InputError(f"{placed.place}: {exc}") from exc
+        if (length := sum(one.length for one in made)) > self.recipe.max_length:
+            raise InputError(
+                f"{placed.place}: both answers take {length} positions, max_length is {self.recipe.max_length}.",
+                fix="Raise max_length, or show fewer or smaller pictures (prepare.max_pixels).",
+            )
+        return made
+
+
+class _Scores(RowLosses):
+    def forward(self, row: Any) -> Any:
+        """(log-probabilities, entropies) of each sample of the packed `row`."""
+        return row_scores(*self._family.row_states(row))
+
+
+class PairTrainer(RowTrainer):
+    """Direct preference over packed pairs."""
+
+    def __init__(self, family: Trainable, learning: Any, recipe: DpoRecipe, *args: Any, **own: Any) -> None:
+        self.beta = recipe.beta
+        self.reference = Reference(p for named in learning.parameters.values() for _, p in named)
+        self._seen: dict[str, list[float]] = {}
+        super().__init__(family, learning, recipe, *args, **own)
+
+    @staticmethod
+    def network_of(family: Trainable, options: Any) -> RowLosses:
+        """See `RowTrainer`."""
+        del options
+        return _Scores(family, {})
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Pairs of this step, over all processes."""
+        pairs = sum(len(row) // 2 for row in batch_samples)
+        if self.args.world_size > 1:
+            gathered: Any = self.accelerator.gather(torch.tensor([pairs], device=device))
+            pairs = int(gathered.sum())
+        return pairs
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The row's share of the step's mean over pairs."""
+        row: Row = inputs
+        losses, made = self.judged(model, row)
+        if model.training:
+            self.meters.add(row, made)
+            self._showed |= self._waiting if any(one.shows for one in row.samples) else self._waiting & {"language"}
+        loss = losses.sum() / (num_items_in_batch or len(losses)) * self.accelerator.num_processes
+        return (loss, made) if return_outputs else loss
+
+    def judged(self, model: nn.Module, row: Row) -> tuple[Tensor, RowLoss]:
+        """(loss of each pair, the plain cross entropy of the row without gradient); notes accuracy and margin."""
+        sums = torch.stack([logps.sum() for logps, _ in model(row.batch)])
+        with self.reference.in_place():
+            before = torch.stack([logps.sum() for logps, _ in self.model(row.batch)])
+        losses, margin = dpo_losses(sums.view(-1, 2).T, before.view(-1, 2).T, self.beta)
+        gains = self.beta * (sums.detach() - before).view(-1, 2)
+        for name, values in (
+            ("preferred", (margin > 0).float()),
+            ("margin", margin.detach()),
+            ("gain/chosen", gains[:, 0]),
+            ("gain/rejected", gains[:, 1]),
+        ):
+            self._seen.setdefault(name, []).extend(values.tolist())
+        tokens = tuple(one.tokens for one in row.samples)
+        return losses, RowLoss(-sums.detach().sum(), sum(tokens), -sums.detach(), tokens)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With the share of pairs whose chosen answer gained more than the rejected one (`preferred`), the mean margin
+        and both gains."""
+        if "loss" in logs:
+            logs = {**logs, **{name: sum(all_) / len(all_) for name, all_ in self._seen.items() if all_}}
+            self._seen = {}
+        super().log(logs, start_time)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The mean loss of held-out pairs, and the share that is preferred rightly."""
+        del ignore_keys
+        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        before, self._seen = self._seen, {}
+        losses: list[float] = []
+        self.model.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for place, row in enumerate(rows):
+                if place >= self.recipe.eval.rows:
+                    break
+                losses += self.judged(self.model, row)[0].tolist()
+        preferred, self._seen = self._seen.get("preferred", []), before
+        metrics = {
+            f"{metric_key_prefix}_loss": sum(losses) / max(1, len(losses)),
+            f"{metric_key_prefix}_preferred": sum(preferred) / max(1, len(preferred)),
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
