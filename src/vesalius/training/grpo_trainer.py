@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerFast
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from vesalius.models.contract import Trainable
 from vesalius.models.parts.packed_rows import row_scores
@@ -39,7 +40,7 @@ class _Policy(RowLosses):
 
     def __init__(self, family: Trainable) -> None:
         super().__init__(family, {})
-        ends = {"pad_token_id": 0, "eos_token_id": 1}
+        ends: dict[str, Any] = {"pad_token_id": 0, "eos_token_id": 1}
         self.config, self.generation_config = PreTrainedConfig(**ends), GenerationConfig(**ends)
 
     def forward(self, row: Any, temperature: float = 1.0) -> Any:
@@ -104,8 +105,9 @@ class PromptTrainer(GRPOTrainer):
         self._prepared: dict[int, Any] = {}
         # What learns and nothing else; made before a checkpoint is read, so that it is the start also after a stop.
         self.reference = Reference(p for named in learning.parameters.values() for _, p in named) if recipe.kl else None
+        policy: Any = _Policy(family)  # TRL asks for a model of transformers; what it uses of one, this has
         super().__init__(
-            model=_Policy(family),
+            model=policy,
             reward_funcs=[_asked(self, one) for one in self.rewards_given],
             args=arguments,
             train_dataset=Dataset.from_dict({"prompt": list(range(len(self.prompts)))}),
@@ -160,7 +162,8 @@ class PromptTrainer(GRPOTrainer):
         # TRL counted one token a prompt.
         read = sum(self.family.length(self.prepared(number)) for number in prompts) - len(prompts)
         self.state.num_input_tokens_seen += read
-        self._metrics["train" if self.model.training else "eval"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        network: Any = self.model
+        self._metrics["train" if network.training else "eval"]["num_tokens"] = [self.state.num_input_tokens_seen]
         return made
 
     def _calculate_rewards(self, inputs: Any, prompts: list[int], completions: Any, completion_ids_list: Any) -> Any:
@@ -191,7 +194,8 @@ class PromptTrainer(GRPOTrainer):
         del batch_size, others
         if self.reference is not None and model is self.reference:
             with self.reference.in_place():
-                logps, entropies = self._scored(self.model, input_ids, attention_mask, logits_to_keep)
+                network: Any = self.model
+                logps, entropies = self._scored(network, input_ids, attention_mask, logits_to_keep)
         else:
             logps, entropies = self._scored(model, input_ids, attention_mask, logits_to_keep)
         return logps, entropies if compute_entropy else None, None

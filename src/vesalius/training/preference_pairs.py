@@ -154,8 +154,9 @@ class PairTrainer(RowTrainer):
     def judged(self, model: nn.Module, row: Row) -> tuple[Tensor, RowLoss]:
         """(loss of each pair, the plain cross entropy of the row without gradient); notes accuracy and margin."""
         sums = torch.stack([logps.sum() for logps, _ in model(row.batch)])
+        network: Any = self.model
         with self.reference.in_place():
-            before = torch.stack([logps.sum() for logps, _ in self.model(row.batch)])
+            before = torch.stack([logps.sum() for logps, _ in network(row.batch)])
         losses, margin = dpo_losses(sums.view(-1, 2).T, before.view(-1, 2).T, self.beta)
         gains = self.beta * (sums.detach() - before).view(-1, 2)
         for name, values in (
@@ -184,12 +185,13 @@ class PairTrainer(RowTrainer):
         rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         before, self._seen = self._seen, {}
         losses: list[float] = []
-        self.model.eval()
+        network: Any = self.model
+        network.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for place, row in enumerate(rows):
                 if place >= self.recipe.eval.rows:
                     break
-                losses += self.judged(self.model, row)[0].tolist()
+                losses += self.judged(network, row)[0].tolist()
         preferred, self._seen = self._seen.get("preferred", []), before
         metrics = {
             f"{metric_key_prefix}_loss": sum(losses) / max(1, len(losses)),

@@ -65,7 +65,7 @@ class ResumableTrainer(Trainer):
     def __init__(self, *given: Any, safety: Safety | None = None, **own: Any) -> None:
         super().__init__(*given, **own)
         self.safety = safety or Safety()
-        self.run_folder = Path(self.args.output_dir)
+        self.run_folder = Path(str(self.args.output_dir))
         self.guard = LossGuard(self.safety.nonfinite, self.run_folder / "not_finite.jsonl", self.safety.nonfinite_limit)
         self.args.logging_nan_inf_filter = self.safety.nonfinite == "skip"
         self.interruption = Interruption(self.safety.report)
@@ -106,7 +106,8 @@ class ResumableTrainer(Trainer):
         super().create_accelerator_and_postprocess()
         state: Any = self.accelerator.state
         if self.args.fsdp and state.distributed_type == DistributedType.MULTI_CPU:
-            plugin = FullyShardedDataParallelPlugin(**(self.args.fsdp_plugin_args or {}))
+            told: dict[str, Any] = self.args.fsdp_plugin_args or {}
+            plugin = FullyShardedDataParallelPlugin(**told)
             if state.mixed_precision != "no":
                 plugin.set_mixed_precision(state.mixed_precision)
             state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
@@ -231,7 +232,8 @@ class ResumableTrainer(Trainer):
                 before = noted.get(name)
                 now: Any = one.state()
                 noted[name] = now if before is None else [*(before if isinstance(before, list) else [before]), now]
-        self.state.stateful_callbacks = noted
+        state: Any = self.state
+        state.stateful_callbacks = noted
 
     def _inner(self, model: Any) -> Any:
         return self.accelerator.unwrap_model(model, keep_torch_compile=False)
@@ -251,7 +253,7 @@ class ResumableTrainer(Trainer):
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """Trainer's, after which the step is judged: without gradients the optimiser changes nothing."""
-        norm = super()._get_grad_norm(model, grad_norm)
+        norm: Any = super()._get_grad_norm(model, grad_norm)
         value = float(norm)
         scaled = getattr(self.accelerator, "scaler", None) is not None  # which expects infinite gradients now and then
         finite = self.guard.losses_finite and (scaled or math.isfinite(value))
@@ -261,7 +263,8 @@ class ResumableTrainer(Trainer):
             finite = not bool(bad)
         step = self.state.global_step + 1
         if not self.guard.judge(step, finite=finite, gradient_norm=value, writes=self.is_world_process_zero()):
-            self.optimizer.zero_grad(set_to_none=True)
+            optimizer: Any = self.optimizer
+            optimizer.zero_grad(set_to_none=True)
             self.safety.report(f"step {step} is left out: its loss or gradient is not finite ({self.guard.file.name})")
         return norm
 

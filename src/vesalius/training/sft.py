@@ -105,8 +105,9 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
         apart = SftData(data.model, recipe, held_out_mixture)
         apart.check()
         held_out = RowStream(apart.held_out)
-    rows = PositionedRows(PackedRows(family, data.packer()), process=here.index, processes=here.number)
-    digests = rows.source.packer.stream.state_dict()["mixture"]["data"]
+    packer = data.packer()
+    rows = PositionedRows(PackedRows(family, packer), process=here.index, processes=here.number)
+    digests = packer.stream.state_dict()["mixture"]["data"]
     trainer = trainer_of(
         family, learning, recipe, rows, held_out, steps, Meters(recipe.max_length, report), digests=digests, here=here
     )

@@ -144,9 +144,9 @@ class RowTrainer(ResumableTrainer):
             self.optimizer = torch.optim.AdamW(groups, betas=self.recipe.betas, eps=1e-8)
         return self.optimizer
 
-    def _prepare_for_training(self, *given: Any) -> Any:
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
         """Trainer's; a model that was cut up has other parameters of the same names."""
-        made = super()._prepare_for_training(*given)
+        made = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         now = {name.removeprefix("network."): value for name, value in self._inner(self.model).named_parameters()}
         learning = self.learning.parameters.items()
         self.learning = replace(
