@@ -126,6 +126,11 @@ def test_every_further_round_goes_on_from_the_weights_of_the_last(tmp_path: Path
             torch.testing.assert_close(weight.float(), first[f"head.{name}"], atol=2e-3, rtol=2e-3)
     log = json.loads((tmp_path / "see_log.json").read_text())
     assert log["steps"] == 10
+    starter.train_starter(recipe, lambda _: None)  # all rounds are done: nothing is learnt
+    assert json.loads((tmp_path / "see_log.json").read_text())["steps"] == 10
+    again = load_file(tmp_path / "see.safetensors")
+    assert all(torch.equal(weight, again[name]) for name, weight in last.items())
+    assert not (tmp_path / "see" / "checkpoint-5").exists()
 
 
 def test_a_fitted_line_gives_back_the_chances_it_was_drawn_from():

@@ -19,7 +19,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from vesalius.models.parts.projector import Projector
 from vesalius.models.starter.config import StarterConfig
-from vesalius.training.budget import WallClock, newest_checkpoint, stage_arguments
+from vesalius.training.budget import WallClock, stage_arguments, train_to_the_end
 
 __all__ = ["SayRows", "SayTask", "adapted_language", "train_say"]
 
@@ -118,5 +118,4 @@ def train_say(
     trainer = Trainer(
         model=task, args=arguments, train_dataset=rows, data_collator=_one_row, callbacks=[WallClock(budget_s)]
     )
-    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
-    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}
+    return train_to_the_end(trainer, folder)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
 
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training.budget import WallClock, newest_checkpoint, stage_arguments
+from vesalius.training.budget import WallClock, stage_arguments, train_to_the_end
 from vesalius.training.starter.see_cache import Shard
 from vesalius.training.starter.see_loss import see_loss
 from vesalius.training.starter.see_targets import collate_pictures
@@ -94,5 +94,4 @@ def train_see(
         data_collator=collate_pictures,
         callbacks=[_LossParts(task), WallClock(budget_s)],
     )
-    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
-    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}
+    return train_to_the_end(trainer, folder)
