@@ -70,13 +70,13 @@ def gradients(model: Any, losses: list[Any]) -> dict[str, torch.Tensor]:
     return {name: one.grad.clone() for name, one in network.named_parameters() if one.grad is not None}
 
 
-def close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
-    """Equal to 1e-5 of the largest gradient of each parameter."""
+def close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], near: float = 1e-5) -> None:
+    """Equal to `near` of the largest gradient of each parameter."""
     assert found.keys() == wanted.keys()
     largest = max(float(one.abs().max()) for one in wanted.values())
     for name, one in wanted.items():
         scale = max(float(one.abs().max()), 1e-3 * largest)
-        assert float((found[name] - one).abs().max()) <= 1e-5 * scale, name
+        assert float((found[name] - one).abs().max()) <= near * scale, name
 
 
 def samples(model: Any, folder: str) -> list[Any]:

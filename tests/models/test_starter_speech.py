@@ -41,7 +41,8 @@ def test_a_packed_row_costs_what_its_samples_cost(starter: Any) -> None:
     assert family.length(row) == sum(family.length(one) for one in alone)
     packed, parts = family.row_loss(row), [family.row_loss(one) for one in alone]
     torch.testing.assert_close(packed.per_sample, torch.cat([one.per_sample for one in parts]), rtol=1e-5, atol=1e-4)
-    close(gradients(starter, [packed.summed]), gradients(starter, [one.summed for one in parts]))
+    # Thirty layers in float32 round a little more than the tiny checkpoints do (1.1e-5 was seen).
+    close(gradients(starter, [packed.summed]), gradients(starter, [one.summed for one in parts]), near=3e-5)
     family.model.zero_grad(set_to_none=True)
 
 

@@ -92,7 +92,7 @@ def test_a_library_that_is_there_scores_what_is_not_empty(name, tmp_path, monkey
     seen: list[Any] = []
     for module, fake in libraries(seen).items():
         monkeypatch.setitem(sys.modules, module, fake)
-    monkeypatch.setattr("vesalius.evaluation.metrics.learned._cached", lambda wanted: f"cached {wanted}")
+    monkeypatch.setattr("vesalius.evaluation.metrics.learned.cached_folder", lambda wanted: f"cached {wanted}")
     weights = tmp_path / "weights"
     weights.mkdir()
     (weights / "config.json").write_text(json.dumps({"model_type": "roberta", "num_hidden_layers": 12}))

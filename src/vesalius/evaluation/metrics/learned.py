@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import OptionError, UnsupportedError, WeightsMissingError
 from vesalius.evaluation.metrics.aligned import aligned_texts
+from vesalius.inference.cached import cached_folder
 
 __all__ = ["LEARNED", "LearnedMetric", "learned_scores"]
 
@@ -110,21 +111,11 @@ def _weights(name: str, metric: LearnedMetric, given: str | None) -> list[str]:
                 raise WeightsMissingError(f"the weights of {metric.title} are not there.", file=given)
             found.append(given)
             continue
-        folder = _cached(wanted)
+        folder = cached_folder(wanted)
         if folder is None:
             raise WeightsMissingError(
                 f"the weights of {metric.title} ({wanted}) are not on this machine.",
                 fix=f"Run: hf download {wanted}. Or name their folder: --metric {name}=DIR.",
             )
-        found.append(folder)
+        found.append(str(folder))
     return found
-
-
-def _cached(wanted: str) -> str | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return snapshot_download(wanted, local_files_only=True)
-    except LocalEntryNotFoundError:
-        return None

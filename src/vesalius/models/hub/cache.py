@@ -23,7 +23,7 @@ from vesalius.models.hub.name import COMMIT, HubName
 from vesalius.models.hub.transfer import Digests, digests
 from vesalius.models.hub.wanted import INDEX, is_small, refuse_without_safetensors, weight_paths
 
-__all__ = ["HubCache", "Snapshot", "cached_snapshots"]
+__all__ = ["HubCache", "Snapshot", "cached_snapshots", "whole_snapshot"]
 
 _FORMAT = 1
 
@@ -166,6 +166,17 @@ class HubCache:
         """Remember what a branch or tag stands for, so that it is found offline."""
         if not self.name.pinned and self.known_commit() != commit:
             _write(self.storage / "refs" / self.name.revision, commit)
+
+
+def whole_snapshot(name: str) -> Path | None:
+    """The folder of all files of a repository (`org/name`) that another program fetched, or None. Opens no socket."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
 
 
 def cached_snapshots(folder: Path) -> Iterator[Snapshot]:
