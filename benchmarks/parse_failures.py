@@ -3,7 +3,7 @@
 Asks for boxes in Qwen's JSON under a JSON schema (and once freely) and counts what `parse_grounding` calls malformed or
 truncated, strictly. Every answer is a line of `--out`; stopped at any moment, the same command goes on there.
 
-Run: python benchmarks/parse_failures.py --out FILE [--phantoms 500] [--batch 8]
+Run: python benchmarks/parse_failures.py [--out FILE] [--phantoms 500] [--batch 8]
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--phantoms", type=int, default=500)
     options.add_argument("--batch", type=int, default=8)
-    options.add_argument("--out", type=Path, required=True, help="JSON Lines, one answer each; is added to")
+    options.add_argument(
+        "--out", type=Path, default=Path("runs/parse_failures.jsonl"), help="one answer a line; is added to"
+    )
     given = options.parse_args()
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     done = stored(given.out)
     seeds = HELD_OUT[: given.phantoms]
     model = None

@@ -91,7 +91,7 @@ def main() -> None:
     options.add_argument("--limit", type=int, default=100, help="questions of each twin")
     options.add_argument("--names", nargs="+", default=list(NAMES), metavar="NAME")
     options.add_argument("--model", default="starter")
-    options.add_argument("--out", type=Path, default=Path("build/starter-twins"))
+    options.add_argument("--out", type=Path, default=Path("runs/starter-twins"))
     options.add_argument("--page", type=Path, help="write the table into this page")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--batch", type=int, default=8)
