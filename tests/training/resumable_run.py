@@ -87,6 +87,9 @@ def tiny_trainer(out: Path, steps: int, **options: Any) -> ResumableTrainer:
     """A trainer that has not begun. Options: save, accumulate, seed, nonfinite, limit, spoiled, pause, keep, hashes."""
     seed = options.get("seed", 3)
     torch.manual_seed(seed)
+    sharded: dict[str, Any] = {}
+    if options.get("fsdp"):
+        sharded = {"fsdp": True, "fsdp_config": {"version": 2, "auto_wrap_policy": "NO_WRAP"}}
     arguments = TrainingArguments(
         output_dir=str(out),
         max_steps=steps,
@@ -105,7 +108,7 @@ def tiny_trainer(out: Path, steps: int, **options: Any) -> ResumableTrainer:
         remove_unused_columns=False,
         report_to=[],
         disable_tqdm=True,
-        **({"fsdp": True, "fsdp_config": {"version": 2, "auto_wrap_policy": "NO_WRAP"}} if options.get("fsdp") else {}),
+        **sharded,
     )
     safety = Safety(
         hashes=options.get("hashes", {"recipe": "r", "data": "d"}),

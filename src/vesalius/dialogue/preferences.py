@@ -44,7 +44,8 @@ class Preference(BaseModel):
             raise ValueError("chosen and rejected must be assistant turns")
         if self.chosen == self.rejected:
             raise ValueError("chosen and rejected are the same")
-        self.sample("chosen"), self.sample("rejected")  # both must be whole samples
+        for which in ("chosen", "rejected"):  # both must be whole samples
+            self.sample(which)
         return self
 
     def sample(self, which: Literal["chosen", "rejected"]) -> Sample:

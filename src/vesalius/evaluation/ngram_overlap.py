@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vesalius.evaluation.metrics.normal_text import words
+from vesalius.findings.normal_text import words
 
 __all__ = ["Overlap", "ngrams", "overlaps"]
 
