@@ -114,7 +114,7 @@ def test_a_judge_that_is_down_ends_the_command_and_keeps_what_it_said(tmp_path, 
     judge = judge_at(server, tmp_path / "c.jsonl")
     server.faults = [server.faulty[""], *[status(503)] * 4]
     run = stored_run(tmp_path / "run", benchmark_of(SAMPLES), ANSWERS)
-    judge._model.patience = Patience(timeout_s=5, retries=0, backoff_s=0.01, give_up_after=1)  # type: ignore[attr-defined]
+    judge._model.patience = Patience(timeout_s=5, retries=0, backoff_s=0.01, give_up_after=1)  # type: ignore[attr-defined]  (an endpoint)
     with pytest.raises(ModelError, match="does not answer"):
         judge_run(run, judge, benchmark=benchmark_of(SAMPLES))
     assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 1

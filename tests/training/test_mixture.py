@@ -156,4 +156,4 @@ def test_bad_sources_are_one_error_each(tmp_path: Path, files: list[Path]) -> No
         {"max_oversampling": 0.5},
     ):
         with pytest.raises(OptionError):
-            Mixture(files, **wrong)  # type: ignore[arg-type]
+            Mixture(files, **wrong)  # type: ignore[arg-type]  (wrong on purpose)

@@ -26,6 +26,7 @@ __all__ = [
     "checkpoint_folder",
     "checkpoints",
     "defect",
+    "file_sha256",
     "keep_newest",
     "newest_valid",
     "seal",
@@ -90,7 +91,7 @@ def seal(folder: Path, step: int) -> None:
             continue
         name = path.relative_to(folder).as_posix()
         _flush(path)
-        files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        files[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     listed = {"format": _FORMAT, "version": _VERSION, "step": step, "files": files}
     with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
         stream.write(json.dumps(listed, indent=1) + "\n")
@@ -118,7 +119,7 @@ def defect(folder: Path) -> str | None:
                 return f"{name} is missing"
             if path.stat().st_size != noted["bytes"]:
                 return f"{name} has {path.stat().st_size} bytes, {noted['bytes']} were written"
-            if _sha256(path) != noted["sha256"]:
+            if file_sha256(path) != noted["sha256"]:
                 return f"{name} is not what was written (SHA-256 differs)"
     except OSError as exc:
         return f"cannot be read ({exc.strerror})"
@@ -178,7 +179,8 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_CHUNK):

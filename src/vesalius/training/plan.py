@@ -121,13 +121,10 @@ def size_of(model: str) -> ModelSize:
 
 
 def _shapes(folder: Path) -> dict[str, list[int]]:
-    from safetensors import safe_open
+    from vesalius.models.safetensors_header import header_entries
 
-    shapes: dict[str, list[int]] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="np") as opened:
-            shapes |= {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    return shapes
+    files = sorted(folder.glob("*.safetensors"))
+    return {name: list(entry.shape) for file in files for name, entry in header_entries(file).items()}
 
 
 def _part(name: str) -> str:

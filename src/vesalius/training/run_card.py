@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import os
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vesalius.training.checkpoint import file_sha256
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
 
 __all__ = ["write_card"]
@@ -29,7 +29,7 @@ def write_card(
     """Write `out/card.html` and `out/log.json`; returns the card. `files`: the samples, hashed."""
     import vesalius
 
-    hashes = {str(path): _sha256(path) for path in files}
+    hashes = {str(path): file_sha256(path) for path in files}
     curves = _curves(log)
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{values[0][1]:.4g}</td><td>{values[-1][1]:.4g}</td></tr>"
@@ -76,14 +76,6 @@ def _figure(name: str, values: Sequence[tuple[int, float]]) -> str:
         f'<svg viewBox="-2 -4 {_WIDTH + 4} {_HEIGHT + 8}" width="100%" style="border:1px solid #ccc">'
         f'<polyline points="{points}" fill="none" stroke="#00796b" stroke-width="2"/></svg></figure>'
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from vesalius.training.meters import Meters
 from vesalius.training.parts import Learning, gradient_norms, parameter_groups, schedule, unreached
 from vesalius.training.positions import PositionedRows
 from vesalius.training.recipe_sft import SftRecipe
-from vesalius.training.resumable import ResumableTrainer
+from vesalius.training.resumable import ResumableTrainer, as_it_is
 
 __all__ = ["RowLosses", "RowTrainer"]
 
@@ -101,7 +101,7 @@ class RowTrainer(ResumableTrainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Rows one by one, as they are made."""
-        return DataLoader(self.train_dataset, batch_size=None, collate_fn=_as_it_is)  # pyright: ignore[reportArgumentType]
+        return DataLoader(self.train_dataset, batch_size=None, collate_fn=as_it_is)  # pyright: ignore[reportArgumentType]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """What the rows of this step learn, over all processes."""
@@ -224,7 +224,3 @@ class RowTrainer(ResumableTrainer):
         self.meters.note(f"step {self.state.global_step}: held-out loss {metrics[f'{metric_key_prefix}_loss']:.4f}")
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-def _as_it_is(row: Any) -> Any:
-    return row

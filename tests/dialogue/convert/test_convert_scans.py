@@ -22,7 +22,7 @@ def test_a_folder_of_volume_masks(tmp_path: Path) -> None:
     values[1:3, 2:4, 3] = 2
     for name in ("images", "masks"):
         (data / name).mkdir(parents=True)
-        nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, 1, 2, 1])), data / name / "p1.nii.gz")  # type: ignore[attr-defined]
+        nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, 1, 2, 1])), data / name / "p1.nii.gz")  # type: ignore[attr-defined]  (nibabel re-exports it)
     (data / "labels.json").write_text('{"2": "cyst"}')
     assert detect(data).name == "masks"
     assert convert(data, tmp_path / "s.jsonl").bad == []

@@ -88,7 +88,11 @@ def _samples(row: RawRow, places: Places) -> Sequence[Sample]:
     question = question.replace("{classes}", ", ".join(cells["classes"]))
     path = places.find(cells["path"])
     name = path.name.lower()
-    kind: Kind = next((k for k in ("volume", "video") if name.endswith(SUFFIXES[k])), "image")  # type: ignore[assignment]
+    kind: Kind = "image"
+    if name.endswith(SUFFIXES["volume"]):
+        kind = "volume"
+    elif name.endswith(SUFFIXES["video"]):
+        kind = "video"
     turns = [
         Turn(role="user", text=question),
         Turn(role="assistant", text=label, targets=Targets(answer=label)),

@@ -186,10 +186,11 @@ def _slices(folder: Path, kind: str, split: str) -> Iterator[_Slice]:
 
 
 def _counted(samples: Iterator[Sample], folder: Path) -> Iterator[Sample]:
-    number = 0
-    for number, sample in enumerate(samples, 1):  # noqa: B007
+    empty = True
+    for sample in samples:
+        empty = False
         yield sample
-    if not number:
+    if empty:
         raise InputError("no slice of this split counts.", file=folder, fix="Use the files as published.")
 
 
