@@ -63,6 +63,12 @@ def test_only_the_labels_asked_for_are_read():
     assert find_objects(maps_of([(40, 50, 8)]), LABELS, {}, only=frozenset({"nodule"})) == []
 
 
+def test_the_midline_can_be_made_less_likely():
+    maps = maps_of([(40, 50, 8)], side=1)
+    maps.sides[2] = 3.5
+    assert [find_objects(maps, LABELS, {}, midline=shift)[0].side for shift in (0.0, -1.0)] == ["midline", "left"]
+
+
 def located(width: int, height: int, side: int = 0) -> list[Located]:
     config = StarterConfig(LABELS, ("ct",), ("axial",), ("chest",))
     sight = Sight(

@@ -55,6 +55,10 @@ class SayStage:
     accumulate: int = 8
     """Rows per optimiser step."""
     learning_rate: float = 6e-4
+    restarts: int = 0
+    """Rounds after the first, as those of the head."""
+    restart_steps: int = 1_000
+    restart_learning_rate: float = 6e-4
     rank: int = 16
     budget_minutes: float = 0.0
 

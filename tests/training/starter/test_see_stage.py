@@ -15,7 +15,7 @@ from vesalius.models.parts.see_head import SeeHead
 from vesalius.training.budget import newest_checkpoint
 from vesalius.training.recipe import SeeStage, StarterRecipe
 from vesalius.training.starter import stages as starter
-from vesalius.training.starter.calibrate import Candidate, calibrate, candidates, fit_line
+from vesalius.training.starter.calibrate import Candidate, calibrate, candidates, fit_line, fit_midline
 from vesalius.training.starter.see import train_see
 from vesalius.training.starter.see_cache import LABEL_NAMES
 from vesalius.training.starter.see_loss import see_loss
@@ -131,6 +131,19 @@ def test_every_further_round_goes_on_from_the_weights_of_the_last(tmp_path: Path
     again = load_file(tmp_path / "see.safetensors")
     assert all(torch.equal(weight, again[name]) for name, weight in last.items())
     assert not (tmp_path / "see" / "checkpoint-5").exists()
+
+
+def test_the_midline_moves_to_where_most_sides_are_right():
+    def seen(logits: tuple[float, float, float], side: int, height: float = 0.9) -> Candidate:
+        return Candidate(0, "heart", height, 0.9, True, logits, side)
+
+    left = [seen((0.0, 2.0, 1.0), 2), seen((0.0, 1.5, 1.0), 2), seen((1.2, 2.0, 0.0), 0)]
+    middle = [seen((0.0, 5.0, 1.0), 1), seen((1.0, 5.5, 0.0), 1)]
+    unseen = [seen((0.0, 0.0, 9.0), 1, height=0.1)] * 9
+    moved = fit_midline(left + middle + unseen, {"heart": 0.5})
+    assert -4 < moved < -1
+    assert fit_midline(middle, {"heart": 0.5}) == 0
+    assert fit_midline([], {}) == 0
 
 
 def test_a_fitted_line_gives_back_the_chances_it_was_drawn_from():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vesalius.models.parts.largest_pieces import largest_pieces
 
-__all__ = ["SeenMaps", "SeenObject", "find_objects", "mask_at"]
+__all__ = ["SIDES", "SeenMaps", "SeenObject", "find_objects", "mask_at"]
 
 Maps = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class SeenObject:
     """One object in the square pixel frame.
 
     `logits`: mask logits on the grid `[S, S]`, −20 where another object owns the cell.  `score`: 0..1 before
-    calibration.  `side`: "right" | "midline" | "left".
+    calibration.  `side`: "right" | "midline" | "left", the greatest of `side_logits` (in that order).
     """
 
     label: str
@@ -41,14 +41,15 @@ class SeenObject:
     box: tuple[float, float, float, float]
     centre: tuple[float, float]
     side: str
-    side_score: float
+    side_logits: tuple[float, float, float]
     logits: Maps = field(repr=False)
 
 
 _SPECK = 0.3
 """Share of an object's largest piece below which another piece of its mask is none of it."""
 
-_SIDES = ("right", "midline", "left")
+SIDES = ("right", "midline", "left")
+"""In the order of the head's side logits."""
 
 
 def _sigmoid(x: Any) -> Any:
@@ -64,11 +65,12 @@ def find_objects(
     default_threshold: float = 0.3,
     mask_threshold: float = 0.5,
     max_per_label: int = 24,
+    midline: float = 0.0,
 ) -> list[SeenObject]:
     """Objects whose centre is at least its label's threshold, best first within a label.
 
     A mask cell belongs to the centre its offset points nearest to, small pieces apart from the rest to none; an object
-    without a cell is dropped.
+    without a cell is dropped. `midline` is added to the logit of the midline before sides are compared.
     """
     found: list[SeenObject] = []
     for index, label in enumerate(labels):
@@ -77,7 +79,7 @@ def find_objects(
         threshold = thresholds.get(label, default_threshold)
         peaks = _own_centres(maps.offsets, _peaks(_sigmoid(maps.centres[index]), threshold, max_per_label))
         if peaks:
-            found += _split(maps, index, label, peaks, mask_threshold)
+            found += _split(maps, index, label, peaks, mask_threshold, midline)
     return found
 
 
@@ -113,7 +115,7 @@ def _own_centres(offsets: Maps, peaks: list[tuple[float, int, int]]) -> list[tup
 
 
 def _split(
-    maps: SeenMaps, index: int, label: str, peaks: list[tuple[float, int, int]], mask_threshold: float
+    maps: SeenMaps, index: int, label: str, peaks: list[tuple[float, int, int]], mask_threshold: float, midline: float
 ) -> list[SeenObject]:
     logits = maps.masks[index]
     cut = float(np.log(mask_threshold / (1 - mask_threshold)))
@@ -139,9 +141,8 @@ def _split(
         specks = inside & ~largest_pieces(inside, _SPECK)
         own[specks] = -20.0
         inside &= ~specks
-        side_logits = maps.sides[:, inside].mean(1)
-        side = np.exp(side_logits - side_logits.max())
-        side /= side.sum()
+        right, middle, left = (float(v) for v in maps.sides[:, inside].mean(1))
+        sides = (right, middle + midline, left)
         strength = float(_sigmoid(own[inside]).mean())
         found.append(
             SeenObject(
@@ -150,8 +151,8 @@ def _split(
                 float(np.sqrt(height * strength)),
                 _tight_box(own, cut),
                 (2.0 * column + 1.0, 2.0 * row + 1.0),
-                _SIDES[int(side.argmax())],
-                float(side.max()),
+                SIDES[sides.index(max(sides))],
+                sides,
                 own,
             )
         )

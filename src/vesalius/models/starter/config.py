@@ -23,7 +23,8 @@ class StarterConfig:
     """Names in output order, sizes, and what calibration fitted.
 
     `thresholds`: label → lowest centre height that counts.  `calibration`: (slope, intercept) that turn the logit of
-    an object's score into the logit of its confidence, per label, "" for labels with too few examples.
+    an object's score into the logit of its confidence, per label, "" for labels with too few examples.  `midline`:
+    what is added to the logit of the midline when sides are told.
     """
 
     labels: tuple[str, ...]
@@ -38,6 +39,7 @@ class StarterConfig:
     lora_alpha: int = 32
     thresholds: dict[str, float] = field(default_factory=dict[str, float])
     calibration: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    midline: float = 0.0
     recipe_sha256: str = ""
     data_seed: int = 0
     version: int = 1

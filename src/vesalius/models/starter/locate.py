@@ -45,7 +45,7 @@ def confidence_of(score: float, label: str, config: StarterConfig) -> float:
 
 def locate(sight: Sight, fit: Fit, config: StarterConfig, *, sides: bool = True) -> list[Located]:
     """Every object above its label's threshold, in original pixels. `sides`: whether the picture shows sides at all."""
-    found = find_objects(sight.maps, config.labels, config.thresholds)
+    found = find_objects(sight.maps, config.labels, config.thresholds, midline=config.midline)
     return [located for one in found if (located := _located(one, fit, config, sides)) is not None]
 
 

@@ -1,8 +1,8 @@
-"""Stage "calibrate": per-label thresholds and confidences, fitted on phantoms of the calibration seeds."""
+"""Stage "calibrate": thresholds, confidences and the midline, fitted on phantoms of the calibration seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from vesalius.models.parts.see_objects import SeenMaps, SeenObject, find_objects
 from vesalius.training.starter.see_cache import LABEL_NAMES, Shard
 from vesalius.training.starter.see_targets import collate_pictures
 
-__all__ = ["Candidate", "calibrate", "candidates", "fit_line", "see_shard"]
+__all__ = ["Candidate", "calibrate", "candidates", "fit_line", "fit_midline", "see_shard"]
 
 _LOWEST = 0.08
 """Centre height below which nothing is even a candidate."""
@@ -24,13 +24,18 @@ _MATCH_IOU = 0.4
 
 @dataclass(frozen=True)
 class Candidate:
-    """One detection and whether it is right: `height` of its centre, `score` as `SeenObject.score`."""
+    """One detection and whether it is right: `height` of its centre, `score` and `side_logits` as in `SeenObject`.
+
+    `side`: the true object's, as an index of `SIDES`; -1 where it has none or the detection is wrong.
+    """
 
     picture: int
     label: str
     height: float
     score: float
     right: bool
+    side_logits: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    side: int = -1
 
 
 @torch.inference_mode()
@@ -58,20 +63,23 @@ def candidates(head: SeeHead, shard: Shard, *, bf16: bool = False) -> tuple[list
             mine = np.nonzero(rows["label"] == index)[0]
             counts[picture, index] = len(mine)
             seen = find_objects(maps, LABEL_NAMES, {}, only=frozenset({label}), default_threshold=_LOWEST)
-            found += _match(picture, label, seen, [halves[m] for m in mine])
+            found += _match(picture, label, seen, [(halves[m], int(rows["side"][m])) for m in mine])
     return found, counts
 
 
-def _match(picture: int, label: str, seen: list[SeenObject], truth: list[NDArray[np.bool_]]) -> Iterator[Candidate]:
+def _match(
+    picture: int, label: str, seen: list[SeenObject], truth: list[tuple[NDArray[np.bool_], int]]
+) -> Iterator[Candidate]:
     free = list(range(len(truth)))
     for one in sorted(seen, key=lambda s: -s.score):
         mask = one.logits > 0
-        overlaps = [(float((mask & truth[n]).sum() / max((mask | truth[n]).sum(), 1)), n) for n in free]
+        overlaps = [(float((mask & truth[n][0]).sum() / max((mask | truth[n][0]).sum(), 1)), n) for n in free]
         best = max(overlaps, default=(0.0, -1))
         right = best[0] >= _MATCH_IOU
         if right:
             free.remove(best[1])
-        yield Candidate(picture, label, one.height, one.score, right)
+        side = truth[best[1]][1] if right else -1
+        yield Candidate(picture, label, one.height, one.score, right, one.side_logits, side)
 
 
 def calibrate(
@@ -98,6 +106,22 @@ def calibrate(
         if len(kept) >= 50 and 3 <= sum(c.right for c in kept) <= len(kept) - 3:
             lines[label] = fit_line([c.score for c in kept], [c.right for c in kept])
     return thresholds, lines
+
+
+def fit_midline(found: Sequence[Candidate], thresholds: Mapping[str, float]) -> float:
+    """What to add to the midline's logit so that most sides are told right; ties to the middle, 0 without any.
+
+    The head learns sides cell by cell; averaged over an object the midline wins too often.
+    """
+    told = [c for c in found if c.side >= 0 and c.height >= thresholds.get(c.label, 1.0)]
+    if not told:
+        return 0.0
+    logits, true = np.array([c.side_logits for c in told]), np.array([c.side for c in told])
+    grid = np.arange(-3.0, 3.01, 0.25)
+    middle = np.array([0.0, 1.0, 0.0])
+    right = np.array([(logits + shift * middle).argmax(1) == true for shift in grid]).sum(1)
+    best = grid[right == right.max()]
+    return float(best[np.abs(best - np.median(best)).argmin()])
 
 
 def _worth(said: NDArray[np.int64], true: NDArray[np.int64]) -> float:

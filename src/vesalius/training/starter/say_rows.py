@@ -24,6 +24,7 @@ from vesalius.dialogue.scene_text import (
     group_objects,
     write_scene,
 )
+from vesalius.models.parts.see_objects import SIDES
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import pool_tokens
 from vesalius.models.starter.prompt import build_prompt
@@ -31,16 +32,16 @@ from vesalius.phantoms.questions import applicable, questions_from_scene
 from vesalius.phantoms.truth import MODALITIES, PLANES, REGIONS
 from vesalius.training.recipe import StarterRecipe
 from vesalius.training.starter.say import Row, SayRows
-from vesalius.training.starter.see_cache import LABEL_NAMES, SIDES, Shard
+from vesalius.training.starter.see_cache import LABEL_NAMES, Shard
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["Drawn", "drawn_on", "picture_rows", "row_scene"]
 
-KINDS = (("picture", 0.72), ("pair", 0.09), ("volume", 0.1), ("clip", 0.05), ("none", 0.04))
-LANGUAGES = (("en", 0.5), ("zh", 0.25), ("ar", 0.25))
-TASK_WEIGHTS = {"present": 3.0, "report": 2.0, "count": 2.0, "side": 2.0, "box": 2.0, "mask": 1.5, "size": 1.5}
+KINDS = (("picture", 0.62), ("pair", 0.15), ("volume", 0.1), ("clip", 0.09), ("none", 0.04))
+LANGUAGES = (("en", 0.4), ("zh", 0.27), ("ar", 0.33))
+TASK_WEIGHTS = {"present": 3.0, "report": 3.0, "count": 2.0, "side": 2.0, "box": 2.0, "mask": 1.5, "size": 1.5}
 """Every other task weighs 1."""
 
 _CLIP_MODALITIES = frozenset({"endoscopy", "ultrasound", "microscopy"})

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vesalius.models.parts.see_objects import SIDES
 from vesalius.phantoms.truth import LABELS, MODALITIES, PLANES, REGIONS, Truth
 from vesalius.vision.letterbox import letterbox
 
-__all__ = ["LABEL_NAMES", "SIDES", "Shard", "open_shard", "square_truth", "write_shard"]
+__all__ = ["LABEL_NAMES", "Shard", "open_shard", "square_truth", "write_shard"]
 
 LABEL_NAMES = tuple(LABELS)
-SIDES = ("right", "midline", "left")
 OBJECT_DTYPE = np.dtype(
     [("picture", "<i4"), ("label", "<i2"), ("side", "<i2"), ("size_mm", "<f4"), ("box", "<f4", 4), ("centre", "<f4", 2)]
 )

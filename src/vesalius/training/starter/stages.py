@@ -19,8 +19,8 @@ from vesalius.models.starter.config import StarterConfig, save_config
 from vesalius.models.starter.eyes import see_config
 from vesalius.models.starter_base.lean import lean_encoder
 from vesalius.phantoms.truth import MODALITIES, PLANES, REGIONS
-from vesalius.training.recipe import StarterRecipe, recipe_hash
-from vesalius.training.starter.calibrate import calibrate, candidates
+from vesalius.training.recipe import SayStage, SeeStage, StarterRecipe, recipe_hash
+from vesalius.training.starter.calibrate import calibrate, candidates, fit_midline
 from vesalius.training.starter.see import train_see
 from vesalius.training.starter.see_cache import LABEL_NAMES
 from vesalius.training.starter.see_encode import (
@@ -79,25 +79,24 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     cut = encode_volumes(recipe, config, encode, report)
     shards = encode_phantoms(recipe, config, encode, lambda _: None) + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
-    see, history = recipe.see, []
-    rounds = [(see.steps, see.learning_rate)] + [(see.restart_steps, see.restart_learning_rate)] * see.restarts
-    for number, (steps, rate) in enumerate(rounds):
-        log = train_see(
+    see = recipe.see
+
+    def train_round(into: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
+        return train_see(
             head,
             shards,
-            folder / ("see" if number == 0 else f"see-restart-{number}"),
+            into,
             steps=steps,
             batch=see.batch,
             learning_rate=rate,
-            seed=recipe.seed + number,
+            seed=seed,
             budget_s=see.budget_minutes * 60 or None,
             bf16=recipe.bf16,
         )
-        if log["steps"] < steps:
-            _stopped_early("see", log["steps"], steps)
-        history += log["log"]
+
+    log = _rounds("see", see, folder, recipe.seed, train_round)
     save_head(head, folder)
-    _write_json(folder / "see_log.json", {"log": history, "steps": sum(steps for steps, _ in rounds)})
+    _write_json(folder / "see_log.json", log)
 
 
 def _calibrate(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
@@ -105,8 +104,10 @@ def _calibrate(recipe: StarterRecipe, config: StarterConfig, folder: Path, repor
     shard = encode_calibration(recipe, config, picture_encoder(lean_encoder(), config, bf16=recipe.bf16))
     found, counts = candidates(head, shard, bf16=recipe.bf16)
     thresholds, lines = calibrate(found, counts)
-    _write_json(folder / "calibration.json", {"thresholds": thresholds, "calibration": lines})
-    report(f"calibrated {len(thresholds)} labels on {len(shard)} pictures")
+    midline = fit_midline(found, thresholds)
+    fitted = {"thresholds": thresholds, "calibration": lines, "midline": midline}
+    _write_json(folder / "calibration.json", fitted)
+    report(f"calibrated {len(thresholds)} labels on {len(shard)} pictures; the midline's logit moves by {midline:g}")
 
 
 def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
@@ -122,21 +123,42 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     if recipe.bf16:  # frozen, so it is rounded once instead of at every row
         language.to(dtype=torch.bfloat16)  # pyright: ignore[reportCallIssue]
     task = SayTask(adapted_language(language, config), Projector(config.features, 576))
-    log = train_say(
-        task,
-        rows,
-        folder / "say",
-        steps=recipe.say.steps,
-        accumulate=recipe.say.accumulate,
-        learning_rate=recipe.say.learning_rate,
-        seed=recipe.seed,
-        budget_s=recipe.say.budget_minutes * 60 or None,
-        bf16=recipe.bf16,
-    )
+    say = recipe.say
+
+    def train_round(into: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
+        return train_say(
+            task,
+            rows,
+            into,
+            steps=steps,
+            accumulate=say.accumulate,
+            learning_rate=rate,
+            seed=seed,
+            budget_s=say.budget_minutes * 60 or None,
+            bf16=recipe.bf16,
+        )
+
+    log = _rounds("say", say, folder, recipe.seed, train_round)
     save_speech(task.language, task.projector, folder)
     _write_json(folder / "say_log.json", log)
-    if log["steps"] < recipe.say.steps:
-        _stopped_early("say", log["steps"], recipe.say.steps)
+
+
+def _rounds(
+    name: str, stage: SeeStage | SayStage, folder: Path, seed: int, train: Callable[[Path, int, float, int], Any]
+) -> dict[str, Any]:
+    """Train a stage's first round and its restarts, each into a folder of its own; the logs in one, and the steps."""
+    rounds = [(stage.steps, stage.learning_rate)] + [
+        (stage.restart_steps, stage.restart_learning_rate)
+    ] * stage.restarts
+    history: list[Any] = []
+    for number, (steps, rate) in enumerate(rounds):
+        log = train(folder / (name if number == 0 else f"{name}-restart-{number}"), steps, rate, seed + number)
+        if log["steps"] < steps:
+            raise OptionError(
+                f"stage {name} stopped at step {log['steps']} of {steps}: time is up.", fix="Start it again to go on."
+            )
+        history += log["log"]
+    return {"log": history, "steps": sum(steps for steps, _ in rounds)}
 
 
 def _export(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
@@ -148,12 +170,11 @@ def _export(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: 
         **{name: json.loads((folder / f"{name}_log.json").read_text()) for name in ("see", "say")},
     }
     _write_json(Path(recipe.export) / "training_log.json", logs)
-    save_config(replace(config, thresholds=fitted["thresholds"], calibration=lines), Path(recipe.export))
+    midline = float(fitted["midline"])
+    save_config(
+        replace(config, thresholds=fitted["thresholds"], calibration=lines, midline=midline), Path(recipe.export)
+    )
     report(f"wrote {recipe.export} ({size / 1e6:.1f} MB)")
-
-
-def _stopped_early(stage: str, done: int, steps: int) -> None:
-    raise OptionError(f"stage {stage} stopped at step {done} of {steps}: time is up.", fix="Start it again to go on.")
 
 
 def _write_json(path: Path, value: Any) -> None:
