@@ -17,7 +17,8 @@ from dicom_validator.validator.dicom_info import DicomInfo
 from dicom_validator.validator.error_handler import NullValidationResultHandler
 from dicom_validator.validator.iod_validator import IODValidator
 from pydicom import dcmread
-from pydicom.datadict import DicomDictionary, tag_for_keyword
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import tag_for_keyword
 
 __all__ = ["violations"]
 
