@@ -58,7 +58,7 @@ def series(draw: Any) -> Series:
 
 
 def truth(paths: list[Path]) -> dict[str, NDArray[np.float64]]:
-    """SOP instance UID -> positions `[rows, columns, 3]` (LPS mm) of its pixels, from its header (PS3.3 C.7.6.2.1.1)."""
+    """SOP instance UID -> positions `[rows, columns, 3]` (LPS mm) of its pixels, from its header (C.7.6.2.1.1)."""
     placed: dict[str, NDArray[np.float64]] = {}
     for header in map(dcmread, paths):
         turned = np.asarray(header.ImageOrientationPatient, float)
