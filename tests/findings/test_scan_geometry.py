@@ -43,7 +43,7 @@ def series(draw: Any) -> Series:
     if draw(st.booleans()):  # along the patient's axes: any order and any signs
         turned = np.eye(3)[rng.permutation(3)] * rng.choice([-1.0, 1.0], 3)[:, None]
     slices = draw(st.integers(3, 7))
-    how = {
+    how: dict[str, Any] = {
         "rows": draw(st.integers(4, 9)),
         "columns": draw(st.integers(4, 9)),
         "slices": slices,
