@@ -330,3 +330,77 @@ def test_a_picture_that_is_a_text_is_told_by_its_row(tmp_path: Path, capsys: pyt
     write_json(data / "QA_information" / "Open-access" / "set.json", rows)
     assert main(command(data, tmp_path / "run", name="omnimedvqa")) == 2
     assert "set.json: row 2, column 'image_path': the picture cannot be read" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--temperature", "-1"], "temperature is -1; it must be 0 to 100"),
+        (["--temperature", "nan"], "temperature is nan"),
+        (["--max-new-tokens", "0"], "max-new-tokens is 0; it must be 1 or more"),
+        (["--leaks", "hide"], "leaks is 'hide', not refuse or drop"),
+        (["--quirks", "off"], "--quirks is for models loaded here"),
+        (["--device", "cuda:7"], "--device is for models loaded here"),
+        (["--timeout", "nan"], "--timeout must be above 0 s"),
+    ],
+)
+def test_numbers_and_options_that_no_endpoint_can_mean_are_refused_before_it_is_asked(
+    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ChatServer() as chat:
+        given = command(slake(tmp_path / "data"), tmp_path / "run", "--endpoint", chat.url, "--model", "m", *more)
+        assert main(given) == 2
+        assert chat.asked == []
+    assert said in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bad", [reply(b"<html>"), reply(b""), reply(b'{"choices": []}'), status(400, b"no such")])
+def test_a_run_in_which_every_answer_failed_has_no_score_and_can_be_mended(
+    bad: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = slake(tmp_path / "data")
+    with ChatServer(faulty={"": bad}) as chat:
+        given = command(data, tmp_path / "run", "--endpoint", chat.url, "--model", "m", "--retries", "0")
+        assert main(given) == 3
+        assert "every answer of slake failed, so there is no score. Mend what the first one says" in one_line(capsys)
+        assert not (tmp_path / "run" / "slake" / "summary.json").exists()
+        assert len(rows_of(tmp_path / "run")) == 10
+        chat.faulty.clear()
+        assert main([*given, "--retry-errors"]) == 0
+    assert "n = 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["score", "{tmp}/gone"], "gone: there is no such folder. Name the --out of vesalius evaluate."),
+        (["score", "{tmp}/data/test.json"], "test.json: is a file, not the folder of a run."),
+        (["score", "{run}", "--profile", "pdc"], "Use strict, or the profile of this benchmark's own rules"),
+        (
+            ["compare", "{run}", "{run}", "--metric", "zz"],
+            "no item of both runs has the metric 'zz'. They have accuracy",
+        ),
+        (["compare", "{run}", "{tmp}/gone"], "gone: there is no such folder"),
+        (["contamination", "{tmp}/empty.jsonl", "{run}"], "empty.jsonl: the training set holds no items"),
+        (["contamination", "slake=", "{run}"], "'slake=' names no folder. Give NAME=DIR"),
+        (["contamination", "{tmp}/gone", "{run}"], "is nothing to read. Give samples.jsonl"),
+        (["phantom", "{tmp}/new", "--as", "slak"], "Did you mean slake?"),
+        (["phantom", "{tmp}/data", "--as", "slake"], "exists and is not an empty folder. Name a new folder."),
+    ],
+)
+def test_wrong_names_are_told_with_what_to_do(
+    given: list[str], said: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([one.format(tmp=tmp_path, run=run) for one in given]) == 2
+    assert said in one_line(capsys)
+    assert sorted(tmp_path.rglob("*")) == before, "nothing half written"
+
+
+def test_contamination_takes_the_out_folder_of_runs_too(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["contamination", f"slake={tmp_path / 'data'}", str(run.parent), "--embedding", "pixels"]) == 0
+    assert "10 of 10" in capsys.readouterr().out

@@ -69,21 +69,30 @@ def write_series(
     slices: int = 6,
     rows: int = 10,
     columns: int = 14,
+    spacing: tuple[float, float] = (0.7, 0.9),
+    step: float = 2.5,
+    thickness: float = 2.5,
+    origin: Sequence[float] = (-12.5, 31.25, 7.0),
+    missing: Sequence[int] = (),
 ) -> list[Path]:
-    """A CT series; file names run against the slice order, so nothing can rely on them."""
+    """A CT series; file names run against the slice order, so nothing can rely on them.
+
+    `spacing`: between rows and columns, mm.  `step`: from slice to slice along the normal, mm; below 0 the instance
+    numbers run against it.  `thickness` may leave gaps or overlap.  `missing`: slices that are not written.
+    """
     across, down = (np.asarray(d, dtype=float) for d in directions)
     normal = np.cross(across, down)
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     paths: list[Path] = []
-    for k in range(slices):
+    for k in (k for k in range(slices) if k not in missing):
         dataset = _image(CTImageStorage, rows, columns, study, series)
         dataset.Modality = "CT"
         dataset.FrameOfReferenceUID = frame
         dataset.PositionReferenceIndicator = ""
         dataset.ImageOrientationPatient = [round(float(v), 6) for v in (*across, *down)]
-        dataset.ImagePositionPatient = [round(float(v), 6) for v in np.array([-12.5, 31.25, 7.0]) + 2.5 * k * normal]
-        dataset.PixelSpacing = [0.7, 0.9]
-        dataset.SliceThickness = 2.5
+        dataset.ImagePositionPatient = [round(float(v), 6) for v in np.asarray(origin) + step * k * normal]
+        dataset.PixelSpacing = list(spacing)
+        dataset.SliceThickness = thickness
         dataset.InstanceNumber = k + 1
         dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1000
         path = folder / f"{chr(ord('z') - k)}.dcm"

@@ -123,6 +123,66 @@ def test_a_label_finds_the_only_free_place() -> None:
     assert place_labels(np.ones((60, 100), dtype=bool), [(0, 0, 10, 10)], [(20, 10)]) == [None]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_a_label_is_left_out_only_where_no_place_is_left(seed: int, count: int) -> None:
+    """Against a search of every place: whoever has none has none, and whoever stands covers nothing."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(12, 60, 2))
+    occupied = np.zeros((height, width), dtype=bool)
+    for _ in range(int(rng.integers(1, 9))):
+        x, y, w, h = (int(n) for n in rng.integers(0, [width, height, width, height]))
+        occupied[y : y + h + 1, x : x + w // 2 + 1] = True
+    sizes = [(int(w), int(h)) for w, h in rng.integers(3, 20, (count, 2))]
+    placed = place_labels(occupied, [(0, 0, 5, 5)] * count, sizes, gap=4)
+    blocked = occupied.copy()
+    for (w, h), rect in zip(sizes, placed, strict=True):
+        if rect is None:
+            spots = [(x, y) for y in range(height - h + 1) for x in range(width - w + 1)]
+            assert all(blocked[y : y + h, x : x + w].any() for x, y in spots)
+            continue
+        x0, y0, x1, y1 = rect
+        assert (x1 - x0, y1 - y0) == (w, h)
+        assert 0 <= x0 < x1 <= width
+        assert 0 <= y0 < y1 <= height
+        assert not blocked[y0:y1, x0:x1].any()
+        # Labels keep half the gap off each other.
+        blocked[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(8, 4000), st.integers(8, 4000), st.booleans(), st.floats(0.01, 20))
+def test_the_scale_bar_and_its_words_are_on_the_canvas_and_not_under_the_legend(
+    width: int, height: int, legend: bool, spacing: float
+) -> None:
+    width, height = (width, height) if max(width, height) / min(width, height) < 40 else (width, width)
+    box = Box(label="a finding", x0=1, y0=1, x1=4, y1=4)
+    spacings = (spacing, spacing)
+    plan = layout((width, height), [box], spacing_mm=spacings, legend=legend)
+    picture = np.zeros((height, width), dtype=np.uint8)
+    image = np.asarray(overlay(picture, [box], spacing_mm=spacings, legend=legend)).astype(int)
+    below = image[plan.origin[1] + plan.shown[1] :]
+    bare = np.asarray(overlay(picture, [], spacing_mm=spacings, legend=False)).astype(int)
+    alone = bare[plan.shown[1] :]
+    rows, columns = alone.shape[:2]
+    columns = min(columns, below.shape[1])
+    lit = (alone != alone[-1, -1]).any(axis=-1)
+    assert not lit[:, columns:].any(), "the words end within the canvas"
+    assert not lit[:, -1].any(), "nothing is cut at its right edge"
+    assert (below[:rows, :columns][lit[:, :columns]] == alone[:, :columns][lit[:, :columns]]).all(), "nor covered"
+
+
+def test_a_long_name_takes_half_the_picture_at_most_and_stands_whole_in_the_answer() -> None:
+    name = "a consolidation with air bronchogram in the posterior basal segment of the right lower lobe"
+    plan = layout((600, 400), [Box(label=name, x0=200, y0=150, x1=300, y1=250)])
+    (mark,) = plan.marks
+    assert mark.label_rect is not None
+    assert mark.label_rect[2] - mark.label_rect[0] <= plan.shown[0] // 2 + plan.font
+    assert mark.text.endswith("…")
+    assert name.startswith(mark.text[:-1].rstrip())
+    assert mark.entry.name == name
+
+
 def test_labels_keep_off_mask_pixels_but_may_stand_in_a_mask_s_hollow() -> None:
     mask = np.ones((200, 300), dtype=bool)
     mask[60:140, 60:240] = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vesalius.errors import InputError, OptionError
+from vesalius.errors import InputError, ModelError, OptionError
 
 if TYPE_CHECKING:
     from vesalius.evaluation.contract import Benchmark
@@ -74,14 +74,20 @@ def evaluate(
 
     passes = passes_of(image_ablation or (), option_shuffle, repeats, seed, corruption or ())
     sampling = Sampling(max_new_tokens, temperature, _options(option or ()))
+    if leaks not in ("refuse", "drop"):
+        raise OptionError(f"leaks is {leaks!r:.20}, not refuse or drop.")
     names = list(dict.fromkeys(benchmarks))
     asked = [(_benchmark(name, variant, shift, leaks), _folder(data, name, len(names))) for name in names]
     # Wrong files are told before a model is loaded.
     surveys = [survey(read_split(one, folder, split, limit), folder, one.name) for one, folder in asked]
     if endpoint is not None:
+        here = {"--device": device != "auto", "--dtype": dtype != "auto", "--quirks": quirks != "published"}
+        if given := [name for name, is_given in here.items() if is_given]:
+            raise OptionError(f"{given[0]} is for models loaded here; --endpoint has its own.", fix="Leave it out.")
         answering, identity = _endpoint(endpoint, model, timeout, retries, workers)
     else:
         answering, identity = _local(model, device, dtype, quirks, workers)
+    unanswered: list[str] = []
     for (one, folder), found in zip(asked, surveys, strict=True):
         try:
             with _progress(one.name) as progress:
@@ -93,9 +99,15 @@ def evaluate(
             print(f"{one.name}: stopped; the answers so far are in {out / one.run_name}.", file=sys.stderr)
             print("Run the same command again: it goes on where it stopped.", file=sys.stderr)
             raise
-        _tell(run)
-        if score:
+        if _tell(run):
+            unanswered.append(one.name)
+        elif score:
             _score(run)
+    if unanswered:
+        raise ModelError(
+            f"every answer of {', '.join(unanswered)} failed, so there is no score.",
+            fix="Mend what the first one says and run again with --retry-errors.",
+        )
 
 
 def _benchmark(name: str, variant: str | None, shift: str | None, leaks: str) -> Benchmark:
@@ -186,8 +198,11 @@ def _progress(name: str) -> Generator[Progress | None]:
         yield told
 
 
-def _tell(run: RunFolder) -> None:
-    """One line per pass: how many answers, how many of them failed, where."""
+def _tell(run: RunFolder) -> bool:
+    """One line per pass: how many answers, how many of them failed, where. True when all of the main pass failed."""
+    from vesalius.evaluation.passes import MAIN
+
+    nothing = False
     for one in run.passes():
         rows = failed = 0
         first = ""
@@ -199,6 +214,8 @@ def _tell(run: RunFolder) -> None:
                 first = first or f" (first: {': '.join((row.error or '').split(': ')[:2])})"
         wrong = f", {failed} failed{first}" if failed else ""
         print(f"{run.benchmark.name} {one.name}: {rows} answers{wrong} in {run.path / one.file}")
+        nothing = nothing or (one.name == MAIN and 0 < rows == failed)
+    return nothing
 
 
 def _score(run: RunFolder) -> None:

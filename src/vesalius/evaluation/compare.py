@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vesalius.errors import InputError
+from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.run_folder import run_folders
 from vesalius.evaluation.score import scored_items
 from vesalius.evaluation.scoring.item import ItemScore
@@ -142,7 +142,8 @@ def _difference(
 ) -> Difference:
     pairs = [(x, y) for x, y in zip(first, second, strict=True) if metric in x.scores and metric in y.scores]
     if not pairs:
-        raise InputError(f"no item of both runs has the metric {metric!r}.")
+        known = sorted({name for x, y in zip(first, second, strict=True) for name in x.scores if name in y.scores})
+        raise OptionError(f"no item of both runs has the metric {metric!r}.", fix=f"They have {', '.join(known)}.")
     a = np.array([x.scores[metric] for x, _ in pairs])
     b = np.array([y.scores[metric] for _, y in pairs])
     clusters = cluster_items(len(pairs), [x.cluster for x, _ in pairs], [x.images or None for x, _ in pairs])

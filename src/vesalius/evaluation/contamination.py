@@ -185,6 +185,9 @@ def contamination(
             pairs_seen.update((_plain(q), _plain(a)) for q, a in zip(entry.questions, entry.answers, strict=False))
 
     shared = overlaps([" ".join(entry.questions) for entry in asked], training_texts(), n)
+    if not count:
+        # Nothing compared would read as nothing found.
+        raise InputError("the training set holds no items.", file=training)
     found = _picture_pairs(wanted, seen, chosen)
     with_picture = [any(key in found for key in own) for own in keys]
     half = [one.share >= HALF for one in shared]

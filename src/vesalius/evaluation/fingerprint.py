@@ -33,6 +33,13 @@ class Sampling:
     temperature: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        """OptionError for numbers no model can answer with; an endpoint might take them and say anything."""
+        if self.max_new_tokens < 1:
+            raise OptionError(f"max-new-tokens is {self.max_new_tokens}; it must be 1 or more.")
+        if not 0 <= self.temperature <= 100:
+            raise OptionError(f"temperature is {self.temperature:g}; it must be 0 to 100.")
+
 
 def manifest_of(
     benchmark: Benchmark,

@@ -32,24 +32,26 @@ class Entry:
 def read_entries(source: str) -> Iterator[Entry]:
     """The items of a source, one at a time:
 
-    `samples.jsonl` (training samples), `NAME=DIR` or `NAME:SPLIT=DIR` (a benchmark in its published layout), a run
-    folder, or any other folder (its pictures, volumes and clips).
+    `samples.jsonl` (training samples), `NAME=DIR` or `NAME:SPLIT=DIR` (a benchmark in its published layout), a run's
+    folder (or the --out with runs in it), or any other folder (its pictures, volumes and clips).
     Raises InputError for a file or folder that cannot be read, OptionError for a benchmark or split that is unknown.
     """
     path = Path(source)
     name, equals, folder = source.partition("=")
     if path.is_file() and path.suffix.lower() in (".jsonl", ".ndjson"):
         return _samples(path)
-    if path.is_dir() and (path / "manifest.json").is_file():
-        from vesalius.evaluation.run_folder import RunFolder
+    if path.is_dir() and ((path / "manifest.json").is_file() or any(path.glob("*/predictions.jsonl"))):
+        from vesalius.evaluation.run_folder import run_folders
 
-        return map(_entry, RunFolder(path).samples())
+        return (_entry(sample) for run in run_folders(path) for sample in run.samples())
     if path.is_dir():
         return _loose(path)
     if equals and not path.exists():
         from vesalius.evaluation.benchmarks import benchmark
         from vesalius.evaluation.survey import read_split
 
+        if not folder:
+            raise OptionError(f"{source!r:.80} names no folder.", fix="Give NAME=DIR or NAME:SPLIT=DIR.")
         known, _, split = name.partition(":")
         return map(_entry, read_split(benchmark(known), Path(folder), split or None, None))
     if path.exists():

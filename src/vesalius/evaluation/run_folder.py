@@ -146,6 +146,9 @@ def run_folders(path: str | PathLike[str]) -> list[RunFolder]:
     """The runs in a folder: itself, or the benchmarks under it in order of name. InputError when there is none."""
     root = Path(path)
     found = [p.parent for p in (root / "manifest.json", *sorted(root.glob("*/manifest.json"))) if p.is_file()]
+    if not root.is_dir():
+        what = "is a file, not the folder of a run." if root.exists() else "there is no such folder."
+        raise InputError(what, file=path, fix="Name the --out of vesalius evaluate.")
     if not found:
         raise InputError("the folder holds no run.", file=path, fix="Name the --out of vesalius evaluate.")
     return [RunFolder(one) for one in found]

@@ -47,11 +47,13 @@ _FILL = 0.22
 
 @dataclass(frozen=True)
 class Mark:
-    """A finding as drawn: `label_rect` is its label on the shown picture, None when only the legend names it."""
+    """A finding as drawn: `label_rect` is its label on the shown picture, None when only the legend names it; `text`
+    is what the label says, cut where the name is longer than half the picture."""
 
     finding: Box | Point | Mask
     entry: Entry
     label_rect: Rect | None
+    text: str
 
 
 @dataclass(frozen=True)
@@ -94,25 +96,29 @@ def layout(
     drawn = [(f, e) for f, e in zip(named, entries, strict=True) if isinstance(f, Box | Point | Mask)]
     crowded = len(drawn) > GROUPED_ABOVE
     rects: list[Rect | None] = [None] * len(drawn)
+    texts = [shortened(e.name, font, max(12 * font, shown[0] // 2)) for _, e in drawn]
     if not crowded:
         targets = [_target(f, scales, shown, font, line) for f, _ in drawn]
-        sizes = [_label_size(e.name, font) for _, e in drawn]
+        sizes = [_label_size(text, font) for text in texts]
         rects = place_labels(_occupied([f for f, _ in drawn], targets, shown), targets, sizes)
     rows = grouped_entries(entries) if crowded else entries
     margin = round(font * 1.7) if orientation else 0
     top = margin + (round(font * 2.2) if title else 0)
     bottom = max(margin, round(font * 2.6) if spacing_mm else 0)
     panel = legend_size(rows, font) if legend and rows else (0, 0)
+    width = 2 * margin + shown[0] + panel[0]
+    if spacing_mm:
+        width = max(width, _bar_end(scales, shown, spacing_mm[0], margin, font))
     height = max(top + shown[1] + bottom, min(panel[1], 400))
     return Layout(
         scale=scales,
         shown=shown,
         origin=(margin, top),
-        canvas=(2 * margin + shown[0] + panel[0], height),
+        canvas=(width, height),
         margin=margin,
         font=font,
         line=line,
-        marks=tuple(Mark(f, e, r) for (f, e), r in zip(drawn, rects, strict=True)),
+        marks=tuple(Mark(f, e, r, t) for (f, e), r, t in zip(drawn, rects, texts, strict=True)),
         rows=tuple(rows),
     )
 
@@ -158,17 +164,18 @@ def overlay(
     canvas.paste(_draw_marks(base, plan), plan.origin)
     draw = ImageDraw.Draw(canvas)
     left = plan.origin[0]
+    if legend and plan.rows:
+        x, below = 2 * plan.margin + plan.shown[0], plan.canvas[1] - plan.origin[1]
+        if spacing_mm and _bar_end(plan.scale, plan.shown, spacing_mm[0], left, plan.font) > x:
+            below = plan.shown[1]  # the scale bar of a narrow picture needs the place under the legend
+        canvas.paste(draw_legend(plan.rows, plan.font, below, plan.canvas[0] - x), (x, plan.origin[1]))
     if title:
-        words = shortened(latin(title), plan.font, plan.shown[0])
+        words = shortened(latin(title), plan.font, plan.canvas[0] - 2 * left)
         draw_text(draw, (left, round(plan.font * 0.6)), words, plan.font, INK)
     if orientation:
         _draw_orientation(draw, plan, orientation)
     if spacing_mm:
         _draw_scale_bar(draw, plan, spacing_mm[0])
-    if legend and plan.rows:
-        x = 2 * plan.margin + plan.shown[0]
-        panel = draw_legend(plan.rows, plan.font, plan.canvas[1] - plan.origin[1], plan.canvas[0] - x)
-        canvas.paste(panel, (x, plan.origin[1]))
     return canvas
 
 
@@ -273,7 +280,7 @@ def _draw_marks(base: NDArray[np.uint8], plan: Layout) -> Image.Image:
     for mark in plan.marks:
         if mark.label_rect is not None:
             target = _target(mark.finding, plan.scale, plan.shown, plan.font, plan.line)
-            _draw_label(draw, mark.entry, mark.label_rect, target, plan)
+            _draw_label(draw, mark, mark.label_rect, target, plan)
     return Image.alpha_composite(shown, layer).convert("RGB")
 
 
@@ -326,8 +333,8 @@ def _draw_point(layer: Image.Image, point: Point, colour: tuple[int, int, int], 
     layer.alpha_composite(place)
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, entry: Entry, rect: Rect, target: Rect, plan: Layout) -> None:
-    x0, y0, x1, y1 = rect
+def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark, rect: Rect, target: Rect, plan: Layout) -> None:
+    entry, (x0, y0, x1, y1) = mark.entry, rect
     far = max(target[0] - x1, x0 - target[2], target[1] - y1, y0 - target[3])
     if far > plan.font:
         _draw_leader(draw, entry, rect, target)
@@ -335,7 +342,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, entry: Entry, rect: Rect, target: Rec
     red, green, blue = entry.colour
     dark = 0.299 * red + 0.587 * green + 0.114 * blue > 105
     inset = round(plan.font * 0.35)
-    draw_text(draw, (x0 + inset, y0), entry.name, plan.font, (0, 0, 0) if dark else (255, 255, 255))
+    draw_text(draw, (x0 + inset, y0), mark.text, plan.font, (0, 0, 0) if dark else (255, 255, 255))
 
 
 def _draw_leader(draw: ImageDraw.ImageDraw, entry: Entry, rect: Rect, target: Rect) -> None:
@@ -370,11 +377,27 @@ def _draw_orientation(draw: ImageDraw.ImageDraw, plan: Layout, letters: tuple[st
 
 def scale_bar(plan: Layout, spacing_x_mm: float) -> tuple[float, int]:
     """(millimetres, display pixels) of the bar: 1, 2 or 5 times a power of ten, up to a quarter of the picture."""
-    mm_per_px = spacing_x_mm / plan.scale[0]
-    widest = plan.shown[0] * 0.25 * mm_per_px
+    return _bar(plan.scale, plan.shown, spacing_x_mm)
+
+
+def _bar(scale: tuple[float, float], shown: tuple[int, int], spacing_x_mm: float) -> tuple[float, int]:
+    mm_per_px = spacing_x_mm / scale[0]
+    widest = shown[0] * 0.25 * mm_per_px
     power = 10.0 ** np.floor(np.log10(widest))
     length = float(next(m * power for m in (5, 2, 1) if m * power <= widest * 1.0001))
     return length, max(1, round(length / mm_per_px))
+
+
+def _bar_words(length_mm: float) -> str:
+    if length_mm >= 10:
+        return f"{length_mm / 10:g} cm"
+    return f"{length_mm:g} mm" if length_mm >= 0.1 else f"{1000 * length_mm:g} um"
+
+
+def _bar_end(scale: tuple[float, float], shown: tuple[int, int], spacing_x_mm: float, left: int, font: int) -> int:
+    """Where the scale bar and its words end on the canvas, with a little room behind them."""
+    length, pixels = _bar(scale, shown, spacing_x_mm)
+    return max(left, font // 2) + pixels + font + text_size(_bar_words(length), max(10, round(font * 0.85)))[0]
 
 
 def _draw_scale_bar(draw: ImageDraw.ImageDraw, plan: Layout, spacing_x_mm: float) -> None:
@@ -385,6 +408,5 @@ def _draw_scale_bar(draw: ImageDraw.ImageDraw, plan: Layout, spacing_x_mm: float
     draw.rectangle((x, y, x + pixels - 1, y + 1), fill=INK)
     for end in (x, x + pixels - 2):
         draw.rectangle((end, y - tick, end + 1, y + 1 + tick), fill=INK)
-    words = f"{length / 10:g} cm" if length >= 10 else f"{length:g} mm" if length >= 0.1 else f"{1000 * length:g} um"
     small = max(10, round(plan.font * 0.85))
-    draw_text(draw, (x + pixels + plan.font // 2, y - small * 0.6), words, small, FAINT)
+    draw_text(draw, (x + pixels + plan.font // 2, y - small * 0.6), _bar_words(length), small, FAINT)

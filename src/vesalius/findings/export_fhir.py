@@ -17,7 +17,7 @@ from uuid import uuid4
 from vesalius.errors import InputError
 from vesalius.findings.export_report import where_in_words
 from vesalius.findings.findings import Box, Count, Finding, Mask, Measurement, Point, Report
-from vesalius.findings.segment_codes import segment_codes
+from vesalius.findings.segment_codes import label_code
 from vesalius.findings.sr_codes import SNOMED_NAMES, ucum
 
 __all__ = ["fhir_schema", "to_fhir"]
@@ -34,15 +34,16 @@ def to_fhir(
     answer_text: str | None = None,
     notice: str | None = None,
 ) -> dict[str, Any]:
-    """A Bundle of type collection: DiagnosticReport (LOINC 18748-4, preliminary), Device, Patient, Observations.
+    """A Bundle of type collection: DiagnosticReport (LOINC 18748-4, preliminary), Device, Patient, Provenance (the
+    report was made by that Device), Observations.
 
-    A finding is an Observation whose text is its label and whose value is its count or number; sizes, places in the
-    pixel frame (px) and in RAS mm, and confidence are components with UCUM units. A report's impression, or else the
-    answer, is the conclusion; the narrative says what the findings say, escaped.  `issued`: the moment, as
-    2026-01-31T12:00:00Z.  `notice`: said first in the narrative.
+    A finding is an Observation whose text is its label (with a SNOMED CT code where the DICOM standard lists one) and
+    whose value is its count or number; sizes, places in the pixel frame (px) and in RAS mm, and confidence are
+    components with UCUM units. A report's impression, or else the answer, is the conclusion; the narrative says what
+    the findings say, escaped.  `issued`: the moment, as 2026-01-31T12:00:00Z.  `notice`: said first in the narrative.
     Raises InputError for a number that is not finite.
     """
-    device, patient = _urn(), _urn()
+    written, device, patient = _urn(), _urn(), _urn()
     observed = [(_urn(), f) for f in findings if not isinstance(f, Report)]
     reports = [f for f in findings if isinstance(f, Report)]
     conclusion = "\n".join(r.impression for r in reports if r.impression.strip()) or (answer_text or "").strip()
@@ -56,7 +57,6 @@ def to_fhir(
         "code": _concept(_LOINC, "18748-4", "Diagnostic imaging study"),
         "subject": {"reference": patient},
         "issued": issued,
-        "performer": [{"reference": device}],
     }
     if observed:
         report["result"] = [{"reference": urn} for urn, _ in observed]
@@ -67,7 +67,14 @@ def to_fhir(
         "manufacturer": "Vesalius",
         "deviceName": [{"name": model.strip() or "vesalius", "type": "model-name"}],
     }
-    entries = [(_urn(), report), (device, maker), (patient, {"resourceType": "Patient"})]
+    # R4 lets people and organisations perform a report, not a device; who made it is told by a Provenance.
+    made_by: dict[str, Any] = {
+        "resourceType": "Provenance",
+        "target": [{"reference": written}],
+        "recorded": issued,
+        "agent": [{"who": {"reference": device}}],
+    }
+    entries = [(written, report), (device, maker), (patient, {"resourceType": "Patient"}), (_urn(), made_by)]
     entries += [(urn, _observation(f, patient, device, issued)) for urn, f in observed]
     return {
         "resourceType": "Bundle",
@@ -112,12 +119,12 @@ def _observation(
     finding: Box | Point | Count | Mask | Measurement, patient: str, device: str, issued: str
 ) -> dict[str, Any]:
     label = finding.label.strip() or "finding"
-    _, kind = segment_codes(label)
+    kind = label_code(label)
     observation: dict[str, Any] = {
         "resourceType": "Observation",
         "status": "preliminary",
         "category": [_concept(_CATEGORY, "imaging", "Imaging")],
-        "code": _concept(_SNOMED, str(kind.value), str(kind.meaning), label),
+        "code": {"text": label} if kind is None else _concept(_SNOMED, str(kind.value), str(kind.meaning), label),
         "subject": {"reference": patient},
         "issued": issued,
         "device": {"reference": device},

@@ -20,7 +20,7 @@ def place_labels(
 
     `occupied`: `[H, W]` bool, display pixels that a finding covers.  `targets`: what each label names.
     `sizes`: (width, height) of each label.  Labels keep inside `[H, W]`, off every occupied pixel and `gap / 2` off
-    each other. Corners of the target are tried first, then every place of a grid, the nearest wins.
+    each other. Corners of the target are tried first, then every place there is; the nearest that keeps `gap` wins.
     """
     height, width = occupied.shape
     filled = np.zeros((height + 1, width + 1), dtype=np.int32)
@@ -46,14 +46,22 @@ def _best(
     near = _free(filled, corners[inside], size, taken, gap)
     if len(near):
         return _rect(near[0], size)
-    step = max(2, size[1] // 3)
-    xs = np.unique(np.append(np.arange(0, width - size[0] + 1, step), width - size[0]))
-    ys = np.unique(np.append(np.arange(0, height - size[1] + 1, step), height - size[1]))
-    places = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    free = _free(filled, places, size, taken, gap)
-    if not len(free):
+    places = _everywhere(filled, size, taken, gap)
+    if not len(places):
         return None
-    return _rect(free[int(np.argmin(_distances(free, size, target)))], size)
+    distances = _distances(places, size, target)
+    beside = gap * gap
+    return _rect(places[int(np.argmin(np.where(distances < beside, 2 * beside - distances, distances)))], size)
+
+
+def _everywhere(filled: NDArray[np.int32], size: tuple[int, int], taken: Sequence[Rect], gap: int) -> NDArray[np.int64]:
+    """Every free top-left corner `[N, 2]`, pixel by pixel."""
+    w, h = size
+    free = filled[h:, w:] - filled[:-h, w:] - filled[h:, :-w] + filled[:-h, :-w] == 0
+    half = gap // 2
+    for x0, y0, x1, y1 in taken:
+        free[max(0, y0 - half - h + 1) : y1 + half, max(0, x0 - half - w + 1) : x1 + half] = False
+    return np.argwhere(free)[:, ::-1]
 
 
 def _corners(target: Rect, size: tuple[int, int], gap: int) -> list[tuple[int, int]]:

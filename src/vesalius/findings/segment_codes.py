@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["segment_codes"]
+__all__ = ["label_code", "segment_codes"]
 
 _ORGANS = {
     "brain": "Brain",
@@ -45,8 +45,17 @@ def segment_codes(label: str) -> tuple[Any, Any]:
     from pydicom.sr.codedict import codes
 
     concepts: Any = codes.SCT
-    name = label.strip().lower()
-    if name in _ORGANS:
-        return concepts.Organ, getattr(concepts, _ORGANS[name])
+    kind = label_code(label)
+    if label.strip().lower() in _ORGANS:
+        return concepts.Organ, kind
     abnormal = concepts.MorphologicallyAbnormalStructure
-    return abnormal, getattr(concepts, _ABNORMAL[name]) if name in _ABNORMAL else abnormal
+    return abnormal, abnormal if kind is None else kind
+
+
+def label_code(label: str) -> Any | None:
+    """The concept of a label, or None where the lists have none: then nothing is claimed about it."""
+    from pydicom.sr.codedict import codes
+
+    name = label.strip().lower()
+    keyword = _ORGANS.get(name) or _ABNORMAL.get(name)
+    return None if keyword is None else getattr(codes.SCT, keyword)

@@ -35,7 +35,8 @@ def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark
         return items
     if not any(item.kind in kinds for item in items):
         raise OptionError(
-            f"profile {profile.name} has no rule for {', '.join(sorted({item.kind for item in items}))} items."
+            f"profile {profile.name} has no rule for {', '.join(sorted({item.kind for item in items}))} items.",
+            fix="Use strict, or the profile of this benchmark's own rules (published).",
         )
     rule = _RULES.get(profile.name)
     if rule is None:
