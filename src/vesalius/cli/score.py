@@ -27,7 +27,7 @@ def score(
     profile: Annotated[
         str,
         typer.Option(
-            help="strict, tolerant, medevalkit, medunieval, lmms-eval, pdc, medsg, m3d, mecovqa, rad-restruct or "
+            help="strict, tolerant, medevalkit, medunieval, uni-med, lmms-eval, pdc, medsg, m3d, mecovqa, rad-restruct or "
             "published."
         ),
     ] = "strict",
