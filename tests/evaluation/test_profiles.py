@@ -18,7 +18,9 @@ REPORT = "Findings: The lungs are clear on both sides. Impression: A normal ches
 
 def scored(folder: Path, samples: Any, answers: Any, profile: str, name: str = "tiny") -> Any:
     benchmark = benchmark_of(samples, name)
-    return score_run(stored_run(folder / profile / name, benchmark, answers), profile, benchmark=benchmark, resamples=20)
+    return score_run(
+        stored_run(folder / profile / name, benchmark, answers), profile, benchmark=benchmark, resamples=20
+    )
 
 
 def figures(summary: Any) -> dict[str, float]:
@@ -26,7 +28,11 @@ def figures(summary: Any) -> dict[str, float]:
 
 
 def test_slake_compares_its_capital_yes_as_a_text_and_counts_closed_items_twice(tmp_path) -> None:
-    samples = [item("1", "yesno", "yes", extra={"answer": "Yes"}), item("2", "closed", "MRI"), item("3", "open", "liver")]
+    samples = [
+        item("1", "yesno", "yes", extra={"answer": "Yes"}),
+        item("2", "closed", "MRI"),
+        item("3", "open", "liver"),
+    ]
     right = ["Yes.", "mri", "Liver"]
     assert figures(scored(tmp_path, samples, right, "medevalkit", "slake"))["accuracy"] == pytest.approx(5 / 3)
     worded = scored(tmp_path / "w", samples, ["Yes, it does", "mri", "Liver"], "medevalkit", "slake")
@@ -91,6 +97,25 @@ def test_a_3d_choice_is_read_off_the_first_letter_of_any_word(tmp_path) -> None:
     found = figures(scored(tmp_path, samples, ["cannot tell", "left lung"], "medunieval", "m3d-vqa"))
     assert (found["accuracy"], found["bleu_1"]) == (1, 1)
     assert figures(scored(tmp_path, samples, ["cannot tell", "left lung"], "strict", "m3d-vqa"))["accuracy"] == 0.5
+
+
+def test_a_missing_3d_box_scores_nothing_or_minus_one_as_published(tmp_path) -> None:
+    box = [0.1, 0.1, 0.1, 0.5, 0.5, 0.5]
+    samples = [item("1", "box3d", [box]), item("2", "box3d", [box])]
+    answers = [str(box), "There is one."]
+    assert figures(scored(tmp_path, samples, answers, "strict"))["iou"] == 0.5
+    assert figures(scored(tmp_path, samples, answers, "m3d"))["iou"] == 0
+
+
+def test_swapped_divisors_stand_under_their_own_profile(tmp_path) -> None:
+    boxes = [[1, 2, 30, 40], [50, 60, 90, 95]]
+    samples = [item("1", "box", boxes, size=(100, 100))]
+    answer = '```json\n[{"bbox_2d": [1, 2, 30, 40], "label": "cyst"}]\n```'
+    ours = figures(scored(tmp_path, samples, [answer], "strict"))
+    theirs = figures(scored(tmp_path, samples, [answer], "medrega"))
+    assert (ours["precision@0.5"], ours["recall@0.5"]) == (1, 0.5)
+    assert (theirs["precision@0.5"], theirs["recall@0.5"]) == (0.5, 1)
+    assert theirs["f1@0.5"] == ours["f1@0.5"]
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

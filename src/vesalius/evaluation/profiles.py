@@ -103,6 +103,12 @@ _M3D = Profile(
 _MECOVQA = Profile(
     "mecovqa", "MeCoVQA-G+ as published", defects=("Only the first of several masks in an answer counts.",)
 )
+_MEDREGA = Profile(
+    "medrega",
+    "MedRegA as published",
+    "tolerant",
+    ("D22: precision is hits over true boxes, recall hits over predicted ones; F1 is the same.",),
+)
 _RAD_RESTRUCT = Profile(
     "rad-restruct",
     "Rad-ReStruct as published",
@@ -125,6 +131,7 @@ PROFILES: dict[str, Profile] = {
         _MEDSG,
         _M3D,
         _MECOVQA,
+        _MEDREGA,
         _RAD_RESTRUCT,
     )
 }

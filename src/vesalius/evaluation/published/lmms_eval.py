@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 __all__ = ["loose_match", "slake_right"]
 
-_MARKS = str.maketrans(dict.fromkeys(string.punctuation + "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～、《》【】", " "))
+_MARKS = str.maketrans(
+    dict.fromkeys(
+        string.punctuation + "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～、《》【】", " "
+    )
+)
 _YES = frozenset(("yes", "yeah", "yep", "true", "是", "是的", "有", "包含", "可以", "能", "会", "正常"))
 _NO = frozenset(
     ("no", "nope", "false", "否", "不是", "没有", "无", "不包含", "不能", "不会", "不可以", "不正常", "异常")

@@ -118,9 +118,7 @@ def report_scores(answer: str, true: str, longest: int | None = None) -> dict[st
     return dict(zip(names, (*(nltk_bleu(said, truth, weights) for weights in _WEIGHTS), *rouges), strict=True))
 
 
-def nltk_bleu(
-    said: Sequence[str], true: Sequence[str], weights: Sequence[float], smoothing: str = "method0"
-) -> float:
+def nltk_bleu(said: Sequence[str], true: Sequence[str], weights: Sequence[float], smoothing: str = "method0") -> float:
     """BLEU of one pair of token lists by nltk. Unsmoothed ("method0") an order without a hit counts as the smallest
     float, so that a right single word has a BLEU-4 of 1.8e-231. `smoothing`: of nltk's methods."""
     bleu: Any = package("nltk.translate.bleu_score", "BLEU")

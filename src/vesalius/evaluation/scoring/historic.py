@@ -118,6 +118,15 @@ def _mecovqa(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     return replace(item, rule="mecovqa: the first mask", scores=scores, ratios=ratios)
 
 
+def _medrega(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    """The divisors of precision and recall change places."""
+    swapped = {"precision": "recall", "recall": "precision"}
+    ratios = {
+        swapped.get(name := key.split("@")[0], name) + key[len(name) :]: value for key, value in item.ratios.items()
+    }
+    return replace(item, rule="medrega", ratios=ratios)
+
+
 _RULES: dict[str, Rule] = {
     "medevalkit": harnesses.medevalkit_item,
     "medunieval": harnesses.medunieval_item,
@@ -127,6 +136,7 @@ _RULES: dict[str, Rule] = {
     "pdc": _pdc,
     "m3d": _m3d,
     "mecovqa": _mecovqa,
+    "medrega": _medrega,
 }
 _KINDS: dict[str, tuple[str, ...]] = {
     "medevalkit": ("mcq", "yesno", "closed", "open", "report"),
@@ -137,5 +147,6 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "pdc": tuple(PDC_TASKS),
     "m3d": ("mcq", "open", "report", "box3d", "mask"),
     "mecovqa": ("mask",),
+    "medrega": ("box",),
     "rad-restruct": ("tree",),
 }
