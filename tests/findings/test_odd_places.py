@@ -1,6 +1,6 @@
 """Places as models write them in odd ways: what the tolerant codec finds, and what the published grammar leaves."""
 
-# ruff: noqa: E501  (a row of a table is one line)
+
 
 from __future__ import annotations
 
