@@ -1,7 +1,5 @@
 """Places as models write them in odd ways: what the tolerant codec finds, and what the published grammar leaves."""
 
-
-
 from __future__ import annotations
 
 from typing import Any

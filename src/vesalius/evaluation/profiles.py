@@ -51,7 +51,7 @@ _MEDUNIEVAL = Profile(
     "MedUniEval (Hulu-Med), without its judge",
     defects=(
         "D5-D12 as under medevalkit: answers are read by the same functions.",
-        "D1, D2 are mended: closed items count once. Without its judge open answers are right when equal in lower case.",
+        "D1, D2 are mended: closed items count once; open answers are right when equal in lower case, without a judge.",
         "D18: SLAKE's Chinese items are left out.",
         "D13: empty reports count 0; ROUGE reads 2,048 characters of a report; there is no CIDEr.",
         "Closed 3D items compare the first letter where it is a to d, of words, too; 3D BLEU is smoothed.",

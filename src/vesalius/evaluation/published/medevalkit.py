@@ -90,7 +90,7 @@ def closed_right(answer: str, true: str) -> bool:
 
 
 def open_scores(answer: str, true: str) -> dict[str, float]:
-    """Scores of an open answer under the names printed: `exact_match`, `bleu_1` to `bleu_4` (unsmoothed), ROUGE of sets,
+    """Scores of an open answer as they are printed: `exact_match`, `bleu_1` to `bleu_4` (unsmoothed), ROUGE of sets,
     permuted token columns. An answer without a word ends the published run; here it scores 0 throughout."""
     said, truth = _last_said(answer), true.lower()
     try:
