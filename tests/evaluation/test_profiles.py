@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_chinese_items_are_mixed_in_or_left_out(tmp_path) -> None:
 def test_an_answer_is_likened_to_options_with_their_letters_where_the_prompt_has_them(tmp_path) -> None:
     listed = "\n".join(f"{letter}. {text}" for letter, text in AB.items())
     shown = item("1", "mcq", "B", options=AB)
-    shown = type(shown)(**{**vars(shown), "prompt": f"Which?\n{listed}"})
+    shown = replace(shown, prompt=f"Which?\n{listed}")
     # "a cyst" is an option's text, but no option reads "b. a cyst": the likest still is B.
     assert figures(scored(tmp_path, [shown], ["A cyst"], "medevalkit"))["accuracy"] == 1
     turned = Prediction("1", raw="A", option_order="BADC")

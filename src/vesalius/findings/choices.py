@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vesalius.errors import OptionError
@@ -121,8 +122,9 @@ def _without_prefix(text: str, letter: str) -> str:
     return match[2] if match and match[1].upper() == letter else text
 
 
+@lru_cache(maxsize=4096)  # options come again and again
 def _fold(text: str) -> str:
-    plain = without_vowel_marks(unicodedata.normalize("NFKC", text)).casefold()
+    plain = text.lower() if text.isascii() else without_vowel_marks(unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(plain.split()).strip(" .,;:!?。\"'`*()[]")
 
 
