@@ -101,10 +101,11 @@ def test_a_failed_judge_is_no_zero(tmp_path, served) -> None:
     run = stored_run(tmp_path / "run", benchmark_of(SAMPLES), ANSWERS)
     found = judge_run(run, judge_at(server, tmp_path / "c.jsonl"), benchmark=benchmark_of(SAMPLES))
     assert found is not None
-    assert (found.failed, found.figure.n, found.figure.value) == (1, 3, pytest.approx(1 / 3))
+    assert (found.failed, found.figure.n, found.figure.value) == (1, 4, 0.25)
+    assert found.of_judged == pytest.approx(1 / 3)
     assert (found.low_bound, found.high_bound) == (0.25, 0.5)
     assert found.failures == {"the reply is no verdict": 1}
-    assert "without a verdict: 1 items, left out" in str(found)
+    assert "without a verdict: 1 items, counted wrong" in str(found)
     assert sum("cyst" in body["messages"][-1]["content"] for body in server.asked) == 2
     assert "response_format" not in server.asked[1]  # for servers that do not know it
 

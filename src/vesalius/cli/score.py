@@ -27,8 +27,8 @@ def score(
     profile: Annotated[
         str,
         typer.Option(
-            help="strict, tolerant, medevalkit, medunieval, lmms-eval, pdc, medsg, m3d, mecovqa, rad-restruct or "
-            "published."
+            help="strict, tolerant, medevalkit, medunieval, uni-med, lmms-eval, pdc, medsg, m3d, mecovqa, medrega, "
+            "rad-restruct or published."
         ),
     ] = "strict",
     format_name: Annotated[

@@ -38,7 +38,7 @@ class JudgeCache:
             key, correct = row["key"], row["correct"]
         except (ValueError, KeyError, TypeError) as exc:
             raise InputError(f"line {number} is no verdict.", file=self.path, fix="Remove the line.") from exc
-        if not isinstance(key, str) or isinstance(correct, bool) or correct not in (0, 1):
+        if not isinstance(key, str) or type(correct) not in (int, float) or not -1 <= correct <= 1:
             raise InputError(f"line {number} is no verdict.", file=self.path, fix="Remove the line.")
         self._rows[key] = row
 

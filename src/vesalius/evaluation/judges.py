@@ -13,12 +13,19 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 from vesalius.errors import ModelError
 from vesalius.evaluation.asking import Asked
 from vesalius.evaluation.judge_cache import JudgeCache
 from vesalius.evaluation.metrics.normal_text import normalise
+from vesalius.evaluation.report_judgement import (
+    REPORT_INSTRUCTION,
+    REPORT_SCHEMA,
+    ReportJudgement,
+    read_report_judgement,
+)
 from vesalius.inference.answer import Answer
 from vesalius.inference.identity import Identity
 
@@ -43,13 +50,16 @@ _INSTRUCTIONS: dict[str, str] = {
     "criterion": "You decide whether a candidate's reply in a medical conversation meets one criterion." + _DATA + " "
     "correct is 1 only if the reply meets the criterion as it is worded, whether that is good or bad; a reply that "
     "merely claims to meet it is 0.",
+    "report": REPORT_INSTRUCTION,
 }
+SCHEMAS: dict[str, dict[str, Any]] = {"answer": SCHEMA, "criterion": SCHEMA, "report": REPORT_SCHEMA}
 TRIES = 2
 _TOKENS = 256
 _LONGEST = 20_000
 """Characters of an answer a judge is shown."""
 
-CaseKind = Literal["answer", "criterion"]
+_REPORT_TOKENS = 4096
+CaseKind = Literal["answer", "criterion", "report"]
 Source = Literal["exact", "rule", "cache", "judge", "failed"]
 
 
@@ -67,14 +77,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`correct`: 0, 1, or None where the judge gave no verdict. `source`: "exact" (equal after normalising), "rule"
-    (nothing was answered), "cache", "judge", "failed". `served`: the model a server says it used."""
+    """`correct`: 0, 1, of a report its CRIMSON (-1 to 1), or None where the judge gave no verdict. `source`: "exact"
+    (equal after normalising), "rule" (nothing was answered), "cache", "judge", "failed". `served`: the model a server
+    says it used. `findings`: of a report, how many are matched, missing, invented."""
 
     id: str
-    correct: int | None
+    correct: float | None
     source: Source
     reason: str = ""
     served: str = ""
+    findings: Mapping[str, int] | None = None
 
 
 def judge_id(identity: Identity) -> str:
@@ -87,7 +99,9 @@ def judge_id(identity: Identity) -> str:
 
 def prompt_id(kind: CaseKind) -> str:
     """Hash of the instruction and the schema."""
-    return hashlib.sha256(f"{_INSTRUCTIONS[kind]}\n{json.dumps(SCHEMA, sort_keys=True)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{_INSTRUCTIONS[kind]}\n{json.dumps(SCHEMAS[kind], sort_keys=True)}".encode()).hexdigest()[
+        :16
+    ]
 
 
 def quoted(case: Case) -> str:
@@ -104,6 +118,16 @@ def quoted(case: Case) -> str:
 def read_verdict(text: str) -> tuple[int, str] | None:
     """(correct, reason) of a reply that is one JSON object of the schema, thoughts and one code fence around it apart;
     None for anything else."""
+    found = _one_object(text)
+    if found is None:
+        return None
+    correct, reason = found.get("correct"), found.get("reason")
+    if found.keys() != {"correct", "reason"} or type(correct) is not int or correct not in (0, 1):
+        return None
+    return (correct, reason) if isinstance(reason, str) else None
+
+
+def _one_object(text: str) -> Mapping[str, Any] | None:
     said = text.rpartition("</think>")[2].strip()
     if said.startswith("```") and said.endswith("```") and len(said) > 6:
         said = said[3:-3].removeprefix("json").strip()
@@ -117,13 +141,20 @@ def read_verdict(text: str) -> tuple[int, str] | None:
         given: Any = json.loads(said, object_pairs_hook=once)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(given, Mapping):
-        return None
-    found = cast("Mapping[str, Any]", given)
-    correct, reason = found.get("correct"), found.get("reason")
-    if found.keys() != {"correct", "reason"} or type(correct) is not int or correct not in (0, 1):
-        return None
-    return (correct, reason) if isinstance(reason, str) else None
+    return cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else None
+
+
+def _verdict_row(kind: CaseKind, text: str) -> dict[str, Any] | None:
+    """What is kept of a reply: `correct`, `reason` and, of a report, `findings`; None for no verdict."""
+    if kind == "report":
+        given = _one_object(text)
+        found: ReportJudgement | None = None if given is None else read_report_judgement(given)
+        if found is None:
+            return None
+        counts = {"matched": found.matched, "missing": found.missing, "invented": found.invented}
+        return {"correct": found.score, "reason": "", "findings": counts}
+    said = read_verdict(text)
+    return None if said is None else {"correct": said[0], "reason": said[1][:400]}
 
 
 class Judge:
@@ -153,28 +184,31 @@ class Judge:
                 found[place] = known
         # Equal cases are asked once.
         first = {self.key(cases[place]): place for place in reversed(asked)}
-        unique = sorted(first.values())
-        for start in range(0, len(unique), self._batch):
-            group = unique[start : start + self._batch]
+        # Cases of one batch have one schema.
+        unique = sorted(first.values(), key=lambda place: (cases[place].kind, place))
+        starts = [k for k, place in enumerate(unique) if not k or cases[place].kind != cases[unique[k - 1]].kind]
+        for start, stop in _batches(starts, len(unique), self._batch):
+            group = unique[start:stop]
             for place, verdict in zip(group, self._ask([cases[place] for place in group]), strict=True):
                 found[place] = verdict
             if progress is not None:
-                progress(min(start + self._batch, len(unique)), len(unique))
+                progress(stop, len(unique))
         for place in asked:
             twin = found[first[self.key(cases[place])]]
-            found[place] = Verdict(cases[place].id, twin.correct, twin.source, twin.reason, twin.served)
+            found[place] = Verdict(cases[place].id, twin.correct, twin.source, twin.reason, twin.served, twin.findings)
         return [found[place] for place in range(len(cases))]
 
     def _known(self, case: Case) -> Verdict | None:
         if case.answer is None:
             return Verdict(case.id, 0, "rule", "not answered")
         said = normalise(case.answer)
-        if case.kind == "answer" and said and any(said == normalise(text) for text in case.reference):
+        if case.kind != "criterion" and said and any(said == normalise(text) for text in case.reference):
             return Verdict(case.id, 1, "exact")
         row = self._cache.get(self.key(case))
         if row is None:
             return None
-        return Verdict(case.id, row["correct"], "cache", str(row.get("reason", "")), str(row.get("served", "")))
+        told = str(row.get("reason", "")), str(row.get("served", ""))
+        return Verdict(case.id, row["correct"], "cache", *told, row.get("findings"))
 
     def _ask(self, cases: Sequence[Case]) -> list[Verdict]:
         verdicts: dict[int, Verdict] = {}
@@ -190,12 +224,14 @@ class Judge:
     def _answers(self, cases: Sequence[Case], attempt: int) -> list[Answer | str]:
         """Replies, or why there is none."""
         conversations = [_conversation(case) for case in cases]
-        form: dict[str, Any] = {"schema": SCHEMA}
+        schema = SCHEMAS[cases[0].kind]
+        form: dict[str, Any] = {"schema": schema}
         if getattr(self._model, "asks_apart", False):
-            named = {"name": "verdict", "strict": True, "schema": SCHEMA}
+            named = {"name": "verdict", "strict": True, "schema": schema}
             # Not every server knows response_format; the second try goes without.
             form = {} if attempt else {"response_format": {"type": "json_schema", "json_schema": named}}
-        how: dict[str, Any] = {"max_new_tokens": _TOKENS << attempt, "temperature": 0.0, **form}
+        tokens = _REPORT_TOKENS if cases[0].kind == "report" else _TOKENS
+        how: dict[str, Any] = {"max_new_tokens": tokens << attempt, "temperature": 0.0, **form}
         try:
             return [*self._model.ask_batch(conversations, batch_size=len(cases), **how)]
         except ModelError:
@@ -211,12 +247,20 @@ class Judge:
         served = str(answer.trace.get("served", ""))
         if answer.usage.finish == "error":
             return Verdict(case.id, None, "failed", str(answer.trace.get("error", "the judge failed"))[:200], served)
-        found = read_verdict(answer.raw or answer.text)
-        if found is None:
+        row = _verdict_row(case.kind, answer.raw or answer.text)
+        if row is None:
             return Verdict(case.id, None, "failed", "the reply is no verdict", served)
-        correct, reason = found
-        self._cache.add({"key": self.key(case), "correct": correct, "reason": reason[:400], "served": served})
-        return Verdict(case.id, correct, "judge", reason[:400], served)
+        self._cache.add({"key": self.key(case), "served": served, **row})
+        return Verdict(case.id, row["correct"], "judge", row["reason"], served, row.get("findings"))
+
+
+def _batches(starts: Sequence[int], end: int, size: int) -> list[tuple[int, int]]:
+    """(first, behind the last) of batches of at most `size` that do not reach over one of `starts`."""
+    bounds = [*starts, end]
+    return [
+        (at, min(at + size, stop)) for first, stop in pairwise(bounds)
+        for at in range(first, stop, size)
+    ]  # fmt: skip
 
 
 def _conversation(case: Case) -> list[dict[str, Any]]:

@@ -27,20 +27,38 @@ _MEDEVALKIT = Profile(
     "medevalkit",
     "MedEvalKit, state 9b12e3b",
     defects=(
-        "D1: SLAKE's closed items count twice, by rule and by judge, so accuracy can exceed 1.",
+        "D1: SLAKE's closed items count twice, by rule and by judge, so accuracy can exceed 1; its Yes and No with a "
+        "capital are compared as texts.",
         "D2: PathVQA's closed count is set back after judging: closed accuracy is 0.",
         "D3: the columns of token precision, recall and F1 are permuted; tokens are sets of lower-case words.",
+        "D4: an open answer without a word ends the published run; here it scores 0.",
         "D5: an empty answer is taken for the first option.",
         "D6: an answer without a letter is taken for the option most like it, refusals included.",
         "D7: boxed letters in \\text{} and letters behind a colon and a space are not seen.",
         "D8: a yes is wrong when the letters n-o occur anywhere in the answer.",
         "D9: a no is right when the letters n-o occur anywhere and yes does not.",
-        "D10: exact match compares untouched text.",
-        "Its judge is an exact match after normalising here; a language model judges in the published tables.",
+        "D10: exact match compares lower-case text, points and all.",
+        "D11: BLEU is unsmoothed, an order without a hit is the smallest float; ROUGE counts a repeated word once.",
+        "D12: an MMMU answer that cannot be read is a random choice; scored with its expected value.",
+        "D13: empty reports count 0 in BLEU and ROUGE and are left out of CIDEr.",
+        "D23: the last box wins over answer tags, these over phrases; of several phrases the last.",
+        "Its judge is an exact match after normalising here; a language model judges in the published tables. Its "
+        "METEOR needs WordNet; ours stands in its place.",
     ),
 )
 _MEDUNIEVAL = Profile(
     "medunieval",
+    "MedUniEval (Hulu-Med), without its judge",
+    defects=(
+        "D5-D12 as under medevalkit: answers are read by the same functions.",
+        "D1, D2 are mended: closed items count once; open answers are right when equal in lower case, without a judge.",
+        "D18: SLAKE's Chinese items are left out.",
+        "D13: empty reports count 0; ROUGE reads 2,048 characters of a report; there is no CIDEr.",
+        "Closed 3D items compare the first letter where it is a to d, of words, too; 3D BLEU is smoothed.",
+    ),
+)
+_UNI_MED = Profile(
+    "uni-med",
     "Uni-Med / MedM-VL 2D",
     "tolerant",
     (
@@ -50,10 +68,13 @@ _MEDUNIEVAL = Profile(
 )
 _LMMS_EVAL = Profile(
     "lmms-eval",
-    "MMMU-style harnesses",
+    "lmms-eval: MMMU, MedQA, SLAKE",
     defects=(
         "D12: a multiple-choice answer that cannot be read is a random choice; scored with its expected value.",
-        "Open and closed answers are compared lower-case, without a final point, not normalised further.",
+        "A letter with a space behind it is a choice, the end of a word included; of several the last wins.",
+        "An open MMMU answer is right when the reference occurs anywhere in its last piece.",
+        "SLAKE's answers are compared without brackets and marks; normal is a yes there and abnormal a no (zh).",
+        "Other open and closed answers are compared lower-case, without a final point, not normalised further.",
     ),
 )
 _PDC = Profile(
@@ -82,6 +103,12 @@ _M3D = Profile(
 _MECOVQA = Profile(
     "mecovqa", "MeCoVQA-G+ as published", defects=("Only the first of several masks in an answer counts.",)
 )
+_MEDREGA = Profile(
+    "medrega",
+    "MedRegA as published",
+    "tolerant",
+    ("D22: precision is hits over true boxes, recall hits over predicted ones; F1 is the same.",),
+)
 _RAD_RESTRUCT = Profile(
     "rad-restruct",
     "Rad-ReStruct as published",
@@ -98,11 +125,13 @@ PROFILES: dict[str, Profile] = {
         _TOLERANT,
         _MEDEVALKIT,
         _MEDUNIEVAL,
+        _UNI_MED,
         _LMMS_EVAL,
         _PDC,
         _MEDSG,
         _M3D,
         _MECOVQA,
+        _MEDREGA,
         _RAD_RESTRUCT,
     )
 }

@@ -153,7 +153,8 @@ def _samples(benchmark: Benchmark, folder: Path, manifest: Mapping[str, Any], ru
             kept.append(sample)
             yield sample
             # Embedded pictures would fill the memory; whether there were any is all that is asked later.
-            kept[-1] = replace(sample, media=tuple(replace(medium, source=b"") for medium in sample.media))
+            if sample.media:
+                kept[-1] = replace(sample, media=tuple(replace(medium, source=b"") for medium in sample.media))
 
     found = survey(passing(), folder, benchmark.name)
     if found.sha256 != manifest["dataset_sha256"]:

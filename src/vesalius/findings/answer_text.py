@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from vesalius.findings.dialects.characters import without_marks
+from vesalius.findings.dialects.characters import without_marks, without_vowel_marks
 from vesalius.findings.dialects.statements import without_thoughts
 from vesalius.limits import current
 
@@ -63,7 +63,7 @@ def _for_matching(text: str) -> str:
     if text.isascii():
         plain = text
     else:
-        plain = unicodedata.normalize("NFKC", text).translate(_QUOTES)
+        plain = without_vowel_marks(unicodedata.normalize("NFKC", text)).translate(_QUOTES)
         plain = "".join(
             str(unicodedata.decimal(one)) if one.isdecimal() and not one.isascii() else one for one in plain
         )

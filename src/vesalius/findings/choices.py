@@ -6,10 +6,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vesalius.errors import OptionError
 from vesalius.findings.answer_text import Prepared
+from vesalius.findings.dialects.characters import without_vowel_marks
 from vesalius.findings.dialects.statements import is_refusal
 
 __all__ = ["Choices", "find_choice"]
@@ -36,8 +38,9 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _NEXT_LETTER = re.compile(
-    rf"{_CLOSE}\s{{0,4}}(?:,|;|/|&|\+|\band\b|\bor\b|和|或|与|及|、|\bأو\b|\bو)\s{{0,4}}(?:(?:option|choice)\s{{1,4}})?{_OPEN}"
-    rf"(?P<next>[A-Zأابجده]){_NO_LETTER_AFTER}",
+    rf"{_CLOSE}\s{{0,4}}(?:,|;|/|&|\+|-|–|—|~|\band\b|\bor\b|\bto\b|\bthrough\b|和|或|与|及|还是|至|到|、|\bأو\b|\bو)\s{{0,4}}(?:(?:option|choice)\s{{1,4}})?{_OPEN}"
+    # "B超" (ultrasound) is a word, not an option.
+    rf"(?P<next>[A-Zأابجده]){_NO_LETTER_AFTER}(?!(?![和或与及都均项还])[\u4e00-\u9fff])",
 )
 _LEADING = re.compile(
     rf"[\s(\[{{\"']{{0,6}}(?:(?:option|choice|选项|الخيار)\s{{0,4}})?{_OPEN}(?P<letter>[A-Za-zأابجده])(?P<mark>[)\]}}\"']?\s{{0,2}}[.):、,]|[)\]}}\"'])?"
@@ -48,9 +51,11 @@ _ARTICLE = re.compile(r"\s+(?!(?:or|and|is|was|because|since|as|seems|looks)\b)[
 _TOKEN = re.compile(r"(?<![A-Za-z0-9'\-])([A-Z])(?![A-Za-z0-9]|['\-][A-Za-z])")
 _ARABIC_TOKEN = re.compile(r"(?<![\u0621-\u0652])([أابجده])(?![\u0621-\u0652])")
 _NOT_BEFORE = re.compile(
-    r"\b(?:not|isn't|never|neither|nor|except|than|excluding)\s+(?:option\s+|choice\s+)?[\s(\[\"']{0,3}\Z|不(?:是|选)\s?\Z",
+    r"\b(?:not|isn't|never|neither|nor|except|than|excluding)\s+(?:option\s+|choice\s+)?[\s(\[\"']{0,3}\Z|(?:不|不是|不选|不能选|不应选|不该选|并非)\s?\Z"
+    r"|(?:ليس|ليست|ليس\s+هو|غير)\s+(?:الخيار\s+)?[\s(]{0,3}\Z",
     re.IGNORECASE,
 )
+_RULED_OUT = re.compile(r"(?:不|不能|不应|不该|不应该|不要|不可|无法|لا|لن|ليس|ليست)\s{0,2}\Z")
 _NEGATION = re.compile(
     r"(?:\b(?:no|not|without|never|neither|nor|non|isn't|excludes?|denies)(?:\s+(?:a|an|the|any))?[\s\-]+|(?:不是|没有|未见|无|不|非)\s?"
     r"|(?:لا|ليس|ليست|بدون|غير|لا\s+يوجد|لا\s+توجد)\s+)\Z",
@@ -117,8 +122,9 @@ def _without_prefix(text: str, letter: str) -> str:
     return match[2] if match and match[1].upper() == letter else text
 
 
+@lru_cache(maxsize=4096)  # options come again and again
 def _fold(text: str) -> str:
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = text.lower() if text.isascii() else without_vowel_marks(unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(plain.split()).strip(" .,;:!?。\"'`*()[]")
 
 
@@ -162,9 +168,9 @@ def _judged(written: str, after: str, choices: Choices, rule: str) -> Found | No
     letter = choices.letter_of(written)
     if letter is None:
         return None
-    if letter in "AI" and _ARTICLE.match(after):
-        return None
     following = _NEXT_LETTER.match(after)
+    if letter in "AI" and _ARTICLE.match(after) and not following:
+        return None
     if following:
         other = choices.letter_of(following["next"])
         is_article = other in ("A", "I") and _ARTICLE.match(after, following.end())
@@ -184,6 +190,8 @@ def _from_phrases(text: str, choices: Choices) -> Found | None:
         name = str(match.lastgroup)
         written = match[name]
         after = text[match.end(name) : match.end(name) + 200]
+        if _RULED_OUT.search(text[max(0, match.start() - 8) : match.start()]):
+            continue  # "不选A"
         if written.islower() and written.isascii() and re.match(r"\s+[a-z]", after):
             continue  # "the answer is a mass"
         found = _judged(written, after.split("\n", 1)[0], choices, "explicit phrase")
@@ -211,7 +219,7 @@ def _leading(line: str, choices: Choices, rule: str) -> Found | None:
     if match is None:
         return None
     written, mark, rest = match["letter"], match["mark"] or "", match["rest"]
-    if not mark and rest and (rest[0].isalnum() or rest[0] in "'-_"):
+    if not mark and rest and (rest[0].isalnum() or (rest[0] in "'-_" and not _NEXT_LETTER.match(rest))):
         several = re.fullmatch(r"\W*([A-Z]{2,6})\W*", line)
         if several and len(set(several[1])) > 1 and set(several[1]) <= set(choices.letters):
             return None, "ambiguous", f"{rule}: several letters"
@@ -226,7 +234,7 @@ def _leading(line: str, choices: Choices, rule: str) -> Found | None:
     letter = choices.letter_of(written)
     if letter not in choices.letters and not mark and rest.strip():
         return None
-    return _judged(written, (mark if "," in mark else "") + rest, choices, rule)
+    return _judged(written, (mark if mark.endswith((",", "、")) else "") + rest, choices, rule)
 
 
 def _from_mention(text: str, choices: Choices) -> Found | None:
@@ -234,14 +242,20 @@ def _from_mention(text: str, choices: Choices) -> Found | None:
     denied = False
     for match in _TOKEN.finditer(text):
         letter = match[1]
-        if letter not in choices.letters or (letter in "AI" and _ARTICLE.match(text, match.end())):
+        if letter not in choices.letters or (
+            letter in "AI" and _ARTICLE.match(text, match.end()) and not _NEXT_LETTER.match(text, match.end())
+        ):
             continue
         if _NOT_BEFORE.search(text[max(0, match.start() - 24) : match.start()]):
             denied = True
             continue
         seen.add(letter)
     if choices.is_arabic:
-        seen |= {_ARABIC[match[1]] for match in _ARABIC_TOKEN.finditer(text) if _ARABIC[match[1]] in choices.letters}
+        for match in _ARABIC_TOKEN.finditer(text):
+            if _NOT_BEFORE.search(text[max(0, match.start() - 24) : match.start()]):
+                denied = True
+            elif _ARABIC[match[1]] in choices.letters:
+                seen.add(_ARABIC[match[1]])
     if len(seen) > 1:
         return None, "ambiguous", "several letters mentioned"
     if seen:

@@ -15,7 +15,7 @@ Found = tuple[str | None, Literal["ok", "ambiguous", "refused", "truncated", "un
 _QUOTE = r"[\"'“”‘’(\[]?"
 _ECHO = re.compile(
     rf"{_QUOTE}\b(?:yes{_QUOTE}[\"')\]]?\s{{0,3}}(?:\bor\b|/|\||,)\s{{0,3}}{_QUOTE}no|no{_QUOTE}[\"')\]]?\s{{0,3}}(?:\bor\b|/)\s{{0,3}}{_QUOTE}yes)\b[\"')\]]?"
-    r"|[\"']?(?:是|有)[\"']?\s?(?:或者?|/|还是)\s?[\"']?(?:否|不是|没有|无)[\"']?|(?:是否|是不是|有没有|有无)[^?。!\n]{0,60}[?]|是否|是不是|有没有|有无|对不对"
+    r"|[\"']?(?:是|有)[\"']?\s?(?:或者?|/|还是)\s?[\"']?(?:否|不是|没有|无)[\"']?|(?:是否|是不是|有没有|有无)[^?:,，、。.;；!！\s]{0,60}[?:,，、。.;；!！]?|对不对"
     r"|[\"']?نعم[\"']?\s?(?:أو|/|أم)\s?[\"']?لا[\"']?(?![\u0621-\u0652])|هل",
     re.IGNORECASE,
 )
@@ -31,7 +31,12 @@ _ZH_INSIDE = (
 )
 _AR = r"(?<![\u0621-\u0652])(?:نعم|لا(?!\s*(?:أستطيع|استطيع|يمكن|أعرف|اعرف)))(?![\u0621-\u0652])"
 _NOT_TOKEN = re.compile(r"\bnot\s+(?:an?\s+)?[\"']?(?:yes|no)\b", re.IGNORECASE)
-_BOTH = re.compile(r"\W*(?:yes\s+and\s+no|no\s+and\s+yes)\b", re.IGNORECASE)
+_BOTH = re.compile(
+    r"\W*(?:(?:yes\s+and\s+no|no\s+and\s+yes)\b|نعم\s+و\s?لا(?![\u0621-\u0652])|لا\s+و\s?نعم(?![\u0621-\u0652])"
+    r"|(?:并非|不是|并不是)(?:没有|无(?!法))|有也没有|是也不是)",
+    re.IGNORECASE,
+)
+"""Both at once, or the denial of a denial."""
 _TOKENS = re.compile(f"{_EN}|{_AR}|{_ZH_INSIDE}", re.IGNORECASE)
 _LEADING = re.compile(rf"[^\w]*(?:{_EN}|{_AR}|{_ZH})", re.IGNORECASE)
 _PHRASE = re.compile(
@@ -81,7 +86,7 @@ def _denied(text: str) -> Found | None:
 
 def _leading(text: str) -> Found | None:
     if _BOTH.match(text):
-        return None, "ambiguous", "yes and no"
+        return None, "ambiguous", "yes and no, or a no denied"
     match = _LEADING.match(text)
     if match is None:
         return None

@@ -94,6 +94,7 @@ def _sample(row: dict[str, Any], folder: Path, path: Path, where: str) -> Sample
         # The folder of a picture (xmlab12) stands for its patient.
         cluster=image.parts[0] if len(image.parts) > 1 else None,
         tags=tags,
+        extra={"answer": answer},
     )
 
 

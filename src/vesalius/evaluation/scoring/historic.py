@@ -13,9 +13,10 @@ from vesalius.evaluation.contract import Benchmark
 from vesalius.evaluation.metrics.detection import share_at_iou
 from vesalius.evaluation.metrics.segmentation import soft_dice
 from vesalius.evaluation.profiles import Profile
-from vesalius.evaluation.published import historic_answers, medevalkit, medsg, point_detect_count, uni_med
+from vesalius.evaluation.published import medsg, point_detect_count, uni_med
 from vesalius.evaluation.published.m3d import closed_right
-from vesalius.evaluation.scoring.answers import WORDS, published_letter, shown_options, texts_of, true_letter
+from vesalius.evaluation.scoring import harnesses
+from vesalius.evaluation.scoring.answers import true_letter
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 from vesalius.evaluation.scoring.masks import mask_scores, masks_of
 from vesalius.evaluation.scoring.places import truth_of
@@ -44,57 +45,14 @@ def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark
     return [rule(item, pair, benchmark) for item, pair in zip(items, pairs, strict=True)]
 
 
-def _medevalkit(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
-    sample, prediction = pair
-    raw = prediction.raw
-    if sample.kind == "mcq" and sample.options:
-        shown = shown_options(sample, prediction.option_order) or sample.options
-        letter = historic_answers.medevalkit_choice(raw, shown)
-        said = published_letter(sample, letter, prediction.option_order)
-        return replace(item, answer=said, rule="medevalkit", scores={"accuracy": float(said == true_letter(sample))})
-    if sample.kind not in ("yesno", "closed", "open"):
-        return item
-    true = str(sample.gold) if sample.kind == "yesno" else texts_of(sample.gold)[0]
-    judged = item.scores["accuracy"]  # an exact match, or the polarity, stands for the judge
-    if sample.kind == "yesno":
-        by_rule = float(historic_answers.medevalkit_yes_no_right(raw, true))
-    else:
-        by_rule = float(medevalkit.exact_matches([raw], [true])[0])
-    scores: dict[str, float] = {}
-    name = benchmark.name.replace("-", "").lower()
-    if sample.kind == "open":
-        columns = medevalkit.printed_columns(medevalkit.token_sets([raw], [true]))
-        values = (columns.precision, columns.recall, columns.f1)
-        scores |= {key: float(value[0]) for key, value in zip(WORDS, values, strict=True)}
-        scores |= {"exact_match": by_rule, "accuracy": judged}
-    elif name.startswith("slake"):
-        scores["accuracy"] = by_rule + judged
-    elif name.startswith("pathvqa"):
-        scores["accuracy"] = 0.0
-    else:
-        scores["accuracy"] = by_rule
-    return replace(item, rule="medevalkit", scores=scores)
-
-
-def _lmms_eval(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
-    sample, prediction = pair
-    if sample.kind == "mcq" and sample.options and item.answer is None:
-        expected = {"accuracy": 1.0 / len(sample.options)}
-        return replace(item, rule="expected value of a random choice", scores=expected)
-    if sample.kind in ("open", "closed"):
-        right = historic_answers.loose_match(prediction.raw, texts_of(sample.gold))
-        return replace(item, rule="lmms-eval", scores={**item.scores, "accuracy": float(right)})
-    return item
-
-
-def _medunieval(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+def _uni_med(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     sample, prediction = pair
     if sample.kind in ("report", "open", "closed") and not prediction.raw.strip():
         return replace(item, rule="left out: empty", scores={}, ratios={})
     if sample.kind == "box" and sample.size:
         x0, y0, x1, y1 = truth_of(sample).rows[0]
         iou = float(uni_med.refer_ious([prediction.raw], [[x0, y0, x1 - x0, y1 - y0]], [sample.size])[0])
-        return replace(item, rule="medunieval", scores={"iou": iou, "acc@0.5": float(iou > 0.5)}, ratios={})
+        return replace(item, rule="uni-med", scores={"iou": iou, "acc@0.5": float(iou > 0.5)}, ratios={})
     return item
 
 
@@ -161,22 +119,35 @@ def _mecovqa(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     return replace(item, rule="mecovqa: the first mask", scores=scores, ratios=ratios)
 
 
+def _medrega(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
+    """The divisors of precision and recall change places."""
+    swapped = {"precision": "recall", "recall": "precision"}
+    ratios = {
+        swapped.get(name := key.split("@")[0], name) + key[len(name) :]: value for key, value in item.ratios.items()
+    }
+    return replace(item, rule="medrega", ratios=ratios)
+
+
 _RULES: dict[str, Rule] = {
-    "medevalkit": _medevalkit,
-    "lmms-eval": _lmms_eval,
-    "medunieval": _medunieval,
+    "medevalkit": harnesses.medevalkit_item,
+    "medunieval": harnesses.medunieval_item,
+    "lmms-eval": harnesses.lmms_eval_item,
+    "uni-med": _uni_med,
     "medsg": _medsg,
     "pdc": _pdc,
     "m3d": _m3d,
     "mecovqa": _mecovqa,
+    "medrega": _medrega,
 }
 _KINDS: dict[str, tuple[str, ...]] = {
     "medevalkit": ("mcq", "yesno", "closed", "open", "report"),
     "lmms-eval": ("mcq", "yesno", "closed", "open", "report"),
-    "medunieval": ("mcq", "yesno", "closed", "open", "report", "box"),
+    "medunieval": ("mcq", "yesno", "closed", "open", "report"),
+    "uni-med": ("mcq", "yesno", "closed", "open", "report", "box"),
     "medsg": ("box",),
     "pdc": tuple(PDC_TASKS),
     "m3d": ("mcq", "open", "report", "box3d", "mask"),
     "mecovqa": ("mask",),
+    "medrega": ("box",),
     "rad-restruct": ("tree",),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from vesalius.errors import OptionError
@@ -98,5 +97,7 @@ def _item(
     ratios: dict[str, tuple[float, float]] | None = None,
 ) -> ItemScore:
     sample, prediction = pair
-    item = ItemScore(sample.id, sample.kind, answer, status, rule, scores or {}, ratios or {})
-    return replace(item, groups=groups_of(sample), cluster=sample.cluster, images=prediction.images)
+    return ItemScore(
+        sample.id, sample.kind, answer, status, rule, scores or {}, ratios or {}, groups_of(sample), sample.cluster,
+        prediction.images,
+    )  # fmt: skip

@@ -6,9 +6,10 @@ import math
 import re
 import unicodedata
 
-__all__ = ["ascii_twin", "clean_label", "number_of", "without_marks"]
+__all__ = ["ascii_twin", "clean_label", "number_of", "without_marks", "without_vowel_marks"]
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_VOWELS = re.compile("[\u064b-\u0652\u0670\u0640]")
 _TWINS = {
     "\u3000": " ", "\u3001": ",", "\u3002": ".", "\u3010": "[", "\u3011": "]", "\u3014": "[", "\u3015": "]",
     "\u060c": ",", "\u061b": ";", "\u066b": ".", "\u2212": "-",
@@ -22,6 +23,11 @@ _LONGEST_NUMBER = 400
 def without_marks(text: str) -> str:
     """The text without zero-width and writing-direction marks."""
     return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
+def without_vowel_marks(text: str) -> str:
+    """The text without Arabic vowel marks and lengthening strokes, which change no word."""
+    return text if text.isascii() else _VOWELS.sub("", text)
 
 
 def ascii_twin(text: str) -> str:

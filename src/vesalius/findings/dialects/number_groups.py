@@ -16,6 +16,7 @@ _GROUP = re.compile(r"([\[(])([^\[\](){}<>]++)([\])]|\Z)")
 _NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d{1,4})?", re.ASCII)
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 _COMMA = re.compile(r"\s*,\s*")
+_LOOSE_COMMA = re.compile(r"\s*(?:[,;\-\u2013]|to\b)?\s*")
 _TAG = re.compile(r"<\|(object_ref_start|object_ref_end|box_start|box_end)\|>")
 _LONGEST = 4000
 _MOST = 5_000
@@ -94,6 +95,7 @@ def read_prose(text: str, *, expect: str = "any") -> Reading:
 def _take(reading: Reading, text: str, twin: str, *, size: int, own: str, strict: bool, expect: str) -> None:
     groups = list(_scan(twin))
     at = 0
+    loose = own == "()" and not strict  # where boxes are pairs, two groups side by side are one
     if own and twin[-1:] in ("[", "("):
         _cut(reading, _Group((), twin[-1], "", len(twin) - 1, len(twin)), own, strict)
     while at < len(groups):
@@ -107,9 +109,13 @@ def _take(reading: Reading, text: str, twin: str, *, size: int, own: str, strict
         if count == 2 and expect == "point" and not strict:
             reading.repairs.add("prose")
             _note(reading, text, twin, one.numbers, one.start, one.end)
-        elif size == 4 and count == 2 and after and not after.closer and _joined(twin, one, after) and not strict:
+        elif (
+            size == 4 and count == 2 and after and not after.closer and _joined(twin, one, after, loose) and not strict
+        ):
             continue  # the first half of a pair that was cut off
-        elif size == 4 and count == 2 and after and len(after.numbers) == 2 and _joined(twin, one, after):
+        elif size == 4 and count == 2 and after and len(after.numbers) == 2 and _joined(twin, one, after, loose):
+            if not _joined(twin, one, after):
+                reading.repairs.add("mixed_form")
             form = one.opener + one.closer + after.opener + after.closer
             if not after.closer:
                 _cut(reading, after, own, strict)
@@ -142,8 +148,8 @@ def _take(reading: Reading, text: str, twin: str, *, size: int, own: str, strict
                 )
 
 
-def _joined(twin: str, one: _Group, after: _Group) -> bool:
-    between = _COMMA.match(twin, one.end)
+def _joined(twin: str, one: _Group, after: _Group, loose: bool = False) -> bool:
+    between = (_LOOSE_COMMA if loose else _COMMA).match(twin, one.end)
     return between is not None and between.end() == after.start
 
 

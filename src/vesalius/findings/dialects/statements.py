@@ -8,6 +8,8 @@ from bisect import bisect_right
 __all__ = ["ImagesNamed", "answer_part", "is_absence", "is_refusal", "only_integer", "without_thoughts"]
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_THOUGHT_BEGINS = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_THOUGHT_ENDS = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _HEAD = 4000
 """Refusals and statements of absence are short; no more than this is searched for them."""
 _REFUSAL = re.compile(
@@ -27,7 +29,7 @@ _ABSENCE = re.compile(
     r"|لا\s*(?:يوجد|توجد|شيء|أرى)|ليس\s+هناك|لم\s+(?:يتم|يُعثر|أجد|يظهر|تظهر)|غير\s+(?:موجود|مرئي)",
     re.IGNORECASE,
 )
-_INTEGER = re.compile(r"(?<![\w.,\-])\d{1,9}(?![\w]|[.,]\d)", re.ASCII)
+_INTEGER = re.compile(r"(?<![\w.,\-])\d{1,9}(?![\w]|[.,\-]\d)", re.ASCII)  # "3-5" states no number
 _ARABIC_ORDINALS = "الأولى الثانية الثالثة الرابعة الخامسة السادسة السابعة الثامنة التاسعة العاشرة"
 _ORDINALS = {
     **{word: i for i, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split())},
@@ -46,11 +48,13 @@ _IMAGE = re.compile(
 
 def without_thoughts(text: str) -> tuple[str, bool]:
     """(the text after the last `</think>`, whether a thought was left open). Thoughts are never searched."""
-    close = text.rfind("</think>")
-    if close >= 0:
-        text = text[close + len("</think>") :]
-    opened = text.find("<think>")
-    return (text, False) if opened < 0 else (text[:opened], True)
+    if "<" not in text:
+        return text, False
+    closed = [match.end() for match in _THOUGHT_ENDS.finditer(text)]
+    if closed:
+        text = text[closed[-1] :]
+    opened = _THOUGHT_BEGINS.search(text)
+    return (text, False) if opened is None else (text[: opened.start()], True)
 
 
 def answer_part(text: str) -> str:
