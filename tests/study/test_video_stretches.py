@@ -59,7 +59,7 @@ def written(
 
 def every_frame(path: Path) -> Frames:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -157,7 +157,8 @@ def _fill(
     from PIL import Image
 
     height, width = grey_HW.shape
-    grey_HW[...] = Image.fromarray(view.view(window)).resize((width, height), Image.Resampling.BICUBIC)
+    shown = Image.fromarray(view.view(window)).resize((width, height), Image.Resampling.BICUBIC)
+    grey_HW[...] = np.asarray(shown)
     _normalise(grey_HW, ready_CHW, channels)
 
 
