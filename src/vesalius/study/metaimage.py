@@ -19,7 +19,7 @@ from vesalius.study.gzip_stream import ByteSource, Codec
 from vesalius.study.items import Origin, Volume
 from vesalius.study.nrrd import beside
 from vesalius.study.raw_voxels import RawVoxels, VoxelLayout, checked_grid, chosen_volumes, volume_from
-from vesalius.study.voxel_cache import voxel_cache
+from vesalius.study.voxel_cache import VoxelCache
 
 __all__ = ["read_metaimage"]
 
@@ -82,8 +82,8 @@ def read_metaimage(
     for index in indices:
         fill = -1024.0 if origin.modality == "CT" else 0.0
         voxels = RawVoxels(data, replace(layout, skip=index * layout.num_bytes), fill=fill).check()
-        if cache and codec != "none":
-            voxels.cached = voxel_cache(repr(sorted(fields.items())).encode())
+        if cache:
+            voxels.cache = VoxelCache(repr(sorted(fields.items())).encode())
         volumes.append(volume_from(voxels, matrix, origin))
     return volumes, warnings
 

@@ -21,7 +21,7 @@ from vesalius.limits import current
 from vesalius.study.gzip_stream import ByteSource, Codec
 from vesalius.study.items import Origin, Volume
 from vesalius.study.raw_voxels import RawVoxels, VoxelLayout, checked_grid, chosen_volumes, volume_from
-from vesalius.study.voxel_cache import voxel_cache
+from vesalius.study.voxel_cache import VoxelCache
 from vesalius.study.windows import Window
 
 __all__ = ["NiftiHeader", "parse_nifti_header", "read_nifti"]
@@ -147,8 +147,8 @@ def read_nifti(
         volume_bytes = math.prod(shape) * dtype.itemsize
         layout = VoxelLayout(shape, dtype, data_codec, skip=offset + index * volume_bytes)
         voxels = RawVoxels(data, layout, slope, inter, fill=-1024.0 if modality == "CT" else 0.0).check()
-        if cache and data_codec != "none":
-            voxels.cached = voxel_cache(head)
+        if cache:
+            voxels.cache = VoxelCache(head)
         volumes.append(volume_from(voxels, matrix, origin, window=_window(header)))
     return volumes, warnings
 

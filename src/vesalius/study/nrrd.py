@@ -22,7 +22,7 @@ from vesalius.limits import current
 from vesalius.study.gzip_stream import ByteSource, Codec
 from vesalius.study.items import Origin, Volume
 from vesalius.study.raw_voxels import RawVoxels, VoxelLayout, checked_grid, chosen_volumes, volume_from
-from vesalius.study.voxel_cache import voxel_cache
+from vesalius.study.voxel_cache import VoxelCache
 
 __all__ = ["beside", "read_nrrd"]
 
@@ -111,8 +111,8 @@ def read_nrrd(
         if codec == "text" and index and not axes.list_first:
             raise UnsupportedError("a later volume of an ascii NRRD is not read.", file=name, fix="Save it as gzip.")
         voxels = RawVoxels(data, chosen, fill=-1024.0 if modality == "CT" else 0.0).check()
-        if cache and codec in ("gzip", "bzip2"):
-            voxels.cached = voxel_cache(repr(sorted(fields.items())).encode())
+        if cache:
+            voxels.cache = VoxelCache(repr(sorted(fields.items())).encode())
         volumes.append(volume_from(voxels, matrix, origin))
     return volumes, warnings
 

@@ -7,9 +7,9 @@ stops behind the last of them. Slope and intercept are applied to the chosen pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,19 @@ from vesalius.study.gzip_stream import ByteSource, Codec, InflateStream, check_i
 from vesalius.study.items import Origin, Volume
 from vesalius.study.windows import Window
 
-__all__ = ["RawVoxels", "VoxelLayout", "checked_grid", "chosen_volumes", "late_warnings", "volume_from", "with_affine"]
+if TYPE_CHECKING:
+    from vesalius.study.voxel_cache import KeptSlices, VoxelCache
+
+__all__ = [
+    "RawVoxels",
+    "VoxelLayout",
+    "checked_grid",
+    "chosen_volumes",
+    "kept_slices",
+    "late_warnings",
+    "volume_from",
+    "with_affine",
+]
 
 Array = NDArray[Any]
 
@@ -67,8 +79,7 @@ class RawVoxels:
     inter: float = 0.0
     fill: float = 0.0
     late: list[str] = field(default_factory=list[str], repr=False)
-    cached: Callable[[RawVoxels], ByteSource | None] | None = field(default=None, repr=False)
-    """Gives an uncompressed copy of just this block, or None (see `voxel_cache`)."""
+    cache: VoxelCache | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -146,7 +157,7 @@ class RawVoxels:
         if layout.codec == "text":
             return self._from_text()
         if layout.codec != "none":
-            copy = self.cached(self) if self.cached is not None else None
+            copy = self.cache.voxels(self) if self.cache is not None else None
             if copy is None:
                 return None
             source, offset = copy, 0
@@ -310,6 +321,15 @@ def with_affine(volume: Volume, stored_affine: Array) -> Volume:
     orientation = canonical_orientation(affine)
     canonical = orientation.canonical_affine(affine, volume.source.shape)
     return replace(volume, orientation=orientation, stored_affine_ras=affine, affine_ras=canonical)
+
+
+def kept_slices(volume: Volume, facts: str) -> KeptSlices | None:
+    """Where slices of this volume, prepared as `facts` spells out, are kept; None where no cache was asked for."""
+    source = volume.source
+    if not isinstance(source, RawVoxels) or source.cache is None:
+        return None
+    values = (source.slope, source.inter, source.fill)
+    return source.cache.slices(source, repr((values, volume.orientation, volume.origin.modality, facts)))
 
 
 def late_warnings(volume: Volume) -> tuple[str, ...]:

@@ -69,8 +69,8 @@ def read(
     `.npz`, CSV, Excel, text.  `affine`: 4×4, stored voxel → RAS mm, in place of the file's own; makes a Volume of an
     array.  `modality`: a DICOM code ("CT", "MR"…) for files that do not say, or to correct one.  `volume_index`: which
     volume of a 4D file (0-based, or "all"; default the first, with a warning).  `allow_gaps`: accept a DICOM series
-    with missing slices.  `cache`: keep unpacked voxels in the user's cache (see `voxel_cache` for what that means
-    for privacy).
+    with missing slices.  `cache`: keep unpacked voxels, and slices prepared from them, in the user's cache (see
+    `voxel_cache` for what that means for privacy).
 
     Returns a Study whose items are in the order given (a folder: natural order of names; all DICOM files together).
     Raises InputError, GeometryError, LimitError or UnsupportedError, naming the file; OptionError for a wrong keyword.

@@ -1,9 +1,10 @@
 """Video through PyAV: MP4, MOV, AVI, MKV, WebM, MPEG.
 
-Reading a file only demultiplexes it: the time of every frame, no pixels. Frames are decoded when asked for; between
-two wanted frames the decoder jumps to a key frame if one lies on the way, else it goes through, converting only
-the wanted ones to RGB. The container format is fixed from the sniffed content, so that play lists and other formats
-that name further files or addresses are never opened.
+Reading a file only demultiplexes it: the time of every frame, and the pixels of the first. Frames are decoded when
+asked for; between two wanted frames the decoder jumps to a key frame if one lies on the way, else it goes through,
+converting only the wanted ones to RGB. Stretches between such jumps depend on nothing outside them and are decoded
+side by side. The container format is fixed from the sniffed content, so that play lists and other formats that name
+further files or addresses are never opened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import InputError, LimitError, VesaliusError
-from vesalius.limits import current
+from vesalius.limits import current, usable_cores
 from vesalius.study.gzip_stream import ByteSource
 from vesalius.study.items import Clip, Item, Origin
 
@@ -30,8 +31,14 @@ __all__ = ["CONTAINERS", "read_video"]
 CONTAINERS = {"mp4": "mov", "matroska": "matroska", "avi": "avi", "mpegts": "mpegts", "mpegps": "mpeg"}
 """Sniffed kind → FFmpeg's name of the only demuxer tried."""
 
+_INDEXED = ("mp4", "matroska", "avi")
+"""Kinds with an index of key frames. In the others FFmpeg seeks by guessing and may land behind the frame it sought."""
+
 _JUMP = 12
 """Frames to be skipped above which a seek (which drains the decoder's threads) is cheaper than decoding."""
+
+_SHARE = 32
+"""Frames to be gone through for which one more decoder, which has to open the file, is worth it."""
 
 _DENSE = 0.1
 """Bits per pixel above which decoding is worth several threads; below, handing frames between them costs more than
@@ -95,17 +102,38 @@ class _VideoFrames:
                 file=self.source.name,
                 fix="Ask for fewer frames.",
             )
+        cores = usable_cores()
+        parts = self._parts(wanted, cores)
+        bits_per_pixel = 8 * self.track.num_bytes / (count * self.width * self.height)
+        threads = "AUTO" if bits_per_pixel > _DENSE and len(parts) < cores else "NONE"
+        frames: dict[int, NDArray[np.uint8]] = {}
+        if len(parts) < 2:
+            frames = self._decoded(wanted, threads)
+        else:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(len(parts)) as pool:
+                for found in pool.map(lambda part: self._decoded(part, threads), parts):
+                    frames |= found
+        missing = [index for index in wanted if index not in frames]
+        if missing:
+            raise InputError(
+                f"frame {missing[0]} of {count} cannot be decoded.", file=self.source.name, fix="Export it again."
+            )
+        return [frames[index] for index in indices]
+
+    def _decoded(self, wanted: Sequence[int], threads: str) -> dict[int, NDArray[np.uint8]]:
+        """Those of the frames `wanted` (ascending) that can be decoded, by one decoder with a file of its own."""
         frames: dict[int, NDArray[np.uint8]] = {}
         with _opened(self.source, self.kind) as container:
             stream = container.streams.video[0]
-            bits_per_pixel = 8 * self.track.num_bytes / (count * self.width * self.height)
-            stream.thread_type = "AUTO" if bits_per_pixel > _DENSE else "NONE"
+            stream.thread_type = threads
             stamps = {self.track.stamps[index] for index in wanted}
             position = 0
             decoder = self._numbered(container, 0, stamps)
             for index in wanted:
-                key = self._key_before(index)
-                if self.track.stamped and key - position > _JUMP:
+                if self._jumps(position, index):
+                    key = self._key_before(index)
                     container.seek(self.track.stamps[key], stream=stream, backward=True)
                     decoder = self._numbered(container, key, stamps)
                 for position, frame in decoder:
@@ -113,12 +141,28 @@ class _VideoFrames:
                         if position == index:
                             frames[index] = _upright(frame)
                         break
-        missing = [index for index in wanted if index not in frames]
-        if missing:
-            raise InputError(
-                f"frame {missing[0]} of {count} cannot be decoded.", file=self.source.name, fix="Export it again."
-            )
-        return [frames[index] for index in indices]
+        return frames
+
+    def _parts(self, wanted: list[int], cores: int) -> list[list[int]]:
+        """`wanted` in at most `cores` pieces, cut only where a decoder jumps anyway, of about equally much decoding."""
+        stretches: list[list[int]] = []
+        for index in wanted:
+            if not stretches or self._jumps(stretches[-1][-1], index):
+                stretches.append([])
+            stretches[-1].append(index)
+        lengths = [stretch[-1] - self._key_before(stretch[0]) + 1 for stretch in stretches]
+        total = sum(lengths)
+        num_parts = max(1, min(cores, total // _SHARE))
+        parts: list[list[int]] = [[] for _ in range(num_parts)]
+        gone = 0
+        for stretch, length in zip(stretches, lengths, strict=True):
+            parts[min(num_parts - 1, (2 * gone + length) * num_parts // (2 * total))] += stretch
+            gone += length
+        return [part for part in parts if part]
+
+    def _jumps(self, position: int, index: int) -> bool:
+        """Whether a decoder that stands at one frame gets to another by way of a key frame in between."""
+        return self.kind in _INDEXED and self.track.stamped and self._key_before(index) - position > _JUMP
 
     def _key_before(self, index: int) -> int:
         place = bisect.bisect_right(self.track.keys, index)
@@ -166,10 +210,8 @@ def read_video(source: ByteSource, kind: str, *, modality: str | None = None) ->
         width, height = int(stream.codec_context.width), int(stream.codec_context.height)
         if width * height > caps.max_pixels:
             raise LimitError(f"is {width} x {height}; the limit is {caps.max_pixels} pixels.", file=name)
-        track = _demultiplex(container, name)
+        track, first = _demultiplex(container, name)
         codec = str(stream.codec_context.name)
-    with _opened(source, kind) as container:
-        first = next(iter(container.decode(video=0)), None)
         if first is None:
             raise InputError("holds no frame that can be decoded.", file=name, fix="Export it again.")
         turned = round(float(first.rotation) / 90) % 2 == 1
@@ -181,13 +223,17 @@ def read_video(source: ByteSource, kind: str, *, modality: str | None = None) ->
     return [Clip(width, height, times, _VideoFrames(source, kind, width, height, track), origin)], []
 
 
-def _demultiplex(container: InputContainer, name: str) -> _Track:
+def _demultiplex(container: InputContainer, name: str) -> tuple[_Track, Any]:
+    """The track and its first frame, None if there is none; nothing behind that frame is decoded."""
+    first: Any = None
     stream = container.streams.video[0]
     base = float(stream.time_base) if stream.time_base else 1.0
     presented: list[tuple[int, bool]] = []
     decoded: list[tuple[int, bool]] = []
     cap, num_bytes = current().max_frames, 0
     for packet in container.demux(stream):
+        if first is None:
+            first = next(iter(cast("list[Any]", packet.decode())), None)
         if packet.size == 0 or packet.is_discard:
             continue
         if len(decoded) >= cap:
@@ -201,4 +247,4 @@ def _demultiplex(container: InputContainer, name: str) -> _Track:
     stamped = len(presented) == len(decoded) and len({stamp for stamp, _ in presented}) == len(presented)
     ordered = sorted(presented if stamped else decoded)
     keys = [place for place, (_, key) in enumerate(ordered) if key]
-    return _Track([stamp for stamp, _ in ordered], keys, base, stamped, num_bytes)
+    return _Track([stamp for stamp, _ in ordered], keys, base, stamped, num_bytes), first

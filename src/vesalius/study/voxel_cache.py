@@ -1,115 +1,173 @@
-"""An opt-in warm cache of unpacked voxels: `read(..., cache=True)` or `VESALIUS_CACHE=1`.
+"""An opt-in warm cache of unpacked voxels and of slices prepared from them: `read(..., cache=True)` or
+`VESALIUS_CACHE=1`.
 
-**Privacy.** A cached block is the scan itself, without header, name or identifier, but still patient data: that is
+**Privacy.** What is cached is the scan itself, without header, name or identifier, but still patient data: that is
 why the cache is off unless asked for. It lies in `$XDG_CACHE_HOME/vesalius/voxels` (else `~/.cache/…`), in a
 folder only this user may enter (0700), in files only this user may read (0600), under names that are hashes.
 `clear()` deletes it.
 
-A block is keyed by the file's path, size, modification time and layout, so a changed file is never served stale. It
-is written under a temporary name and renamed, and memory-mapped when read, so only the chosen slices are touched.
-The oldest blocks go when the folder exceeds `VESALIUS_CACHE_BYTES` (default 20 GiB).
+An entry is keyed by the file's path, size, times and layout, so a changed file is never served stale. It is written
+under a temporary name and renamed. Voxels (`.voxels`) are memory-mapped when read, so only the chosen slices are
+touched; prepared slices (`.slices`, at most 64 MiB) are keyed by all that shaped them too and carry a checksum.
+The oldest entries go when the folder exceeds `VESALIUS_CACHE_BYTES` (default 20 GiB).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vesalius.study.gzip_stream import ByteSource
-from vesalius.study.raw_voxels import RawVoxels
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from vesalius.study.raw_voxels import RawVoxels
 
-__all__ = ["clear", "folder", "from_cache", "voxel_cache"]
+__all__ = ["KeptSlices", "VoxelCache", "clear", "folder"]
 
 _DEFAULT_CAP = 20 << 30
+_MAX_SLICES_BYTES = 64 << 20
+_KEPT = (".voxels", ".slices")
 
 
-def folder() -> Path | None:
+def folder() -> str | None:
     """The cache folder, created private on first use; None where it cannot be made."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     if not os.path.isabs(base):
         return None
-    from pathlib import Path
-
-    place = Path(base, "vesalius", "voxels")
+    place = os.path.join(base, "vesalius", "voxels")
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.chmod(0o700)
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        os.chmod(place, 0o700)
     except OSError:
         return None
     return place
 
 
-def voxel_cache(header: bytes) -> Callable[[RawVoxels], ByteSource | None]:
-    """A function that finds or makes the unpacked copy of a block whose file starts with `header`."""
-    return lambda source: from_cache(source, header)
+@dataclass(frozen=True)
+class VoxelCache:
+    """Finds or makes what is cached of a file that starts with `header`."""
+
+    header: bytes
+
+    def voxels(self, source: RawVoxels) -> ByteSource | None:
+        """The unpacked block, written on first use; None where it cannot be cached (bytes in memory, full disk…)."""
+        entry = self._entry(source, "", ".voxels")
+        if entry is None:
+            return None
+        try:
+            if os.stat(entry).st_size == source.layout.num_bytes:
+                os.utime(entry)
+                return ByteSource(entry)
+        except OSError:
+            pass
+        return ByteSource(entry) if _write(entry, source.stored_planes()) else None
+
+    def slices(self, source: RawVoxels, facts: str) -> KeptSlices | None:
+        """The place for slices prepared from `source` in the way that `facts` spells out."""
+        entry = self._entry(source, facts, ".slices")
+        return None if entry is None else KeptSlices(entry, self, source, facts)
+
+    def _entry(self, source: RawVoxels, facts: str, ending: str) -> str | None:
+        """The path for what `facts` says about the voxels of `source`, as its file is now."""
+        place, path = folder(), source.bytes.path
+        if path is None or place is None:
+            return None
+        try:
+            now = os.stat(path)
+        except OSError:
+            return None  # the reader itself names what is wrong
+        from hashlib import sha256
+
+        times = (now.st_mtime_ns, now.st_ctime_ns)
+        identity = repr((os.path.abspath(path), now.st_ino, now.st_size, times, source.layout, facts))
+        return os.path.join(
+            place, sha256(identity.encode("utf-8", "surrogateescape") + b"\0" + self.header).hexdigest() + ending
+        )
 
 
-def from_cache(source: RawVoxels, header: bytes) -> ByteSource | None:
-    """The unpacked block, written on first use; None where it cannot be cached (bytes in memory, full disk…)."""
-    place = folder()
-    if source.bytes.path is None or place is None:
-        return None
-    entry = place / f"{_key(source, source.bytes.path, header)}.voxels"
-    try:
-        if entry.stat().st_size == source.layout.num_bytes:
-            os.utime(entry)
-            return ByteSource(str(entry))
-    except OSError:
-        pass
-    if not _write(source, entry):
-        return None
-    _evict(place, keep=entry)
-    return ByteSource(str(entry))
+@dataclass(frozen=True)
+class KeptSlices:
+    """Where some prepared slices are kept. Whoever finds none there makes them and hands them over."""
+
+    path: str
+    cache: VoxelCache
+    source: RawVoxels
+    facts: str
+
+    def read(self, num_bytes: int) -> bytes | None:
+        """The bytes kept, or None when there are none, not `num_bytes`, or they are damaged."""
+        from isal import isal_zlib
+
+        try:
+            with open(self.path, "rb") as file:
+                data, check = file.read(num_bytes), file.read()
+            os.utime(self.path)
+        except OSError:
+            return None
+        return data if isal_zlib.crc32(data).to_bytes(4, "little") == check else None
+
+    def write(self, data: bytes) -> None:
+        """Keep `data`, unless it is large or the file was changed while it was made."""
+        from isal import isal_zlib
+
+        now = self.cache.slices(self.source, self.facts)
+        if len(data) <= _MAX_SLICES_BYTES and now is not None and now.path == self.path:
+            _write(self.path, (data, isal_zlib.crc32(data).to_bytes(4, "little")))
 
 
-def _key(source: RawVoxels, path: str, header: bytes) -> str:
-    from hashlib import sha256
-
-    stat = os.stat(path)
-    facts = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns, source.layout)
-    return sha256(repr(facts).encode("utf-8", "surrogateescape") + b"\0" + header).hexdigest()
-
-
-def _write(source: RawVoxels, entry: Path) -> bool:
-    """Inflate into a temporary file beside `entry`, then rename. False when the disk refuses; input errors pass."""
+def _write(entry: str, pieces: Iterable[bytes]) -> bool:
+    """Into a temporary file beside `entry`, then rename. False when the disk refuses; input errors pass."""
     import tempfile
 
-    temporary: str | None = None
+    place, temporary = os.path.dirname(entry), ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=entry.parent, suffix=".part")  # mkstemp makes it 0600
+        handle, temporary = tempfile.mkstemp(dir=place, suffix=".part")  # mkstemp makes it 0600
         with os.fdopen(handle, "wb") as file:
-            for plane in source.stored_planes():
-                file.write(plane)
+            for piece in pieces:
+                file.write(piece)
         os.replace(temporary, entry)
-        temporary = None
+        temporary = ""
     except OSError:
         return False
     finally:
-        if temporary is not None and os.path.exists(temporary):
+        if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+    _evict(place, keep=entry)
     return True
 
 
-def _evict(place: Path, keep: Path) -> None:
-    """Delete the blocks used longest ago until the folder is within its cap."""
+def _evict(place: str, keep: str) -> None:
+    """Delete the entries used longest ago until the folder is within its cap."""
     cap = int(os.environ.get("VESALIUS_CACHE_BYTES", "") or _DEFAULT_CAP)
-    entries = sorted((e for e in place.glob("*.voxels") if e != keep), key=lambda e: e.stat().st_mtime)
-    total = sum(e.stat().st_size for e in [*entries, keep])
-    for entry in entries:
+    entries: list[tuple[int, int, str]] = []
+    for name in _names(place, _KEPT):
+        with suppress(OSError):  # another process may have deleted it
+            facts = os.stat(os.path.join(place, name))
+            entries.append((facts.st_mtime_ns, facts.st_size, os.path.join(place, name)))
+    total = sum(size for _, size, _ in entries)
+    for _, size, entry in sorted(entries):
         if total <= cap:
             return
-        total -= entry.stat().st_size
-        entry.unlink(missing_ok=True)
+        if entry != keep:
+            total -= size
+            with suppress(OSError):
+                os.unlink(entry)
+
+
+def _names(place: str, endings: tuple[str, ...]) -> list[str]:
+    return [name for name in os.listdir(place) if name.endswith(endings)]
 
 
 def clear() -> int:
-    """Delete every cached block; returns how many there were."""
+    """Delete everything cached; returns how many entries there were."""
     place = folder()
-    entries = [] if place is None else [*place.glob("*.voxels"), *place.glob("*.part")]
-    for entry in entries:
-        entry.unlink(missing_ok=True)
-    return len(entries)
+    if place is None:
+        return 0
+    names = _names(place, (*_KEPT, ".part"))
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(place, name))
+    return len(names)
