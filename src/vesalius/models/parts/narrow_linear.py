@@ -40,7 +40,12 @@ def narrow_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 def _in_blocks(weight: Tensor) -> bool:
     outputs = weight.shape[0]
     # Other libraries take a batch of products one after the other.
-    return outputs >= _LEAST_OUTPUTS and outputs % _BLOCK == 0 and weight.is_contiguous() and torch.backends.mkl.is_available()
+    return (
+        outputs >= _LEAST_OUTPUTS
+        and outputs % _BLOCK == 0
+        and weight.is_contiguous()
+        and torch.backends.mkl.is_available()
+    )
 
 
 def _block_by_block(x_RI: Tensor, weight_OI: Tensor) -> Tensor:
