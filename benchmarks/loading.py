@@ -5,6 +5,9 @@ Aim: 1.15 at most, for float32 and bfloat16 kept as stored, and for bfloat16 wid
 run, the way that is usual in small projects: build the module, `load_file` every shard, `load_state_dict`.
 Linux only (the kernel's own high-water mark).
 
+With --quantize, beside the weights in 8 and 4 bits: how far the logits of a question are from those in float32 over the
+same file, at every position. Random weights say what rounding does to numbers, not what it does to answers.
+
 Run: python benchmarks/loading.py [--megabytes 800] [--families medmo hulumed …]
 """
 
@@ -27,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.wide_checkpoint import FAMILIES, write_wide
 
+QUESTION = "Is there a fracture, and where? Describe what is seen in the left lower lobe and beside the heart."
 FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 
 
@@ -67,10 +71,48 @@ def child(given: dict[str, Any]) -> None:
     module = _usual(Path(given["folder"])) if usual else _model(given["folder"], options)
     seconds = time.perf_counter() - started
     weights = {id(p): p for p in module.parameters() if p.device.type != "meta"}
-    kept = sum(p.numel() * p.element_size() for p in weights.values())
+    kept = sum(p.nbytes + _scales(p) for p in weights.values())
     print(json.dumps({
         "kept": kept, "peak": _status("VmHWM") - before, "after": _status("VmRSS") - before, "seconds": seconds,
     }))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Logits of quantized weights beside those of float32: least cosine of a position, largest difference over the
+    largest logit, share of positions with the same first word."""
+
+    cosine: float
+    apart: float
+    same: float
+
+
+def deviations(folder: Path) -> dict[str, Deviation]:
+    """8bit and 4bit → how far the logits of a question are off."""
+    import vesalius
+
+    asked = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
+    made: dict[str, torch.Tensor] = {}
+    for bits in ("", "8bit", "4bit"):
+        more = {"quantize": bits} if bits else {}
+        model: Any = vesalius.load(str(folder), device="cpu", dtype="float32", **more)
+        made[bits] = model.logits(model.prepare(asked)).detach().float().flatten(0, -2)
+    exact = made.pop("")
+    return {
+        bits: Deviation(
+            float(torch.nn.functional.cosine_similarity(given, exact, dim=-1).min()),
+            float((given - exact).abs().max() / exact.abs().max()),
+            float((given.argmax(-1) == exact.argmax(-1)).float().mean()),
+        )
+        for bits, given in made.items()
+    }
+
+
+def _scales(weight: Any) -> int:
+    """Bytes of the scales beside a quantized weight, without which it says nothing."""
+    state = getattr(weight, "quant_state", None)
+    beside = getattr(weight, "SCB", None) if state is None else state.absmax
+    return 0 if beside is None else beside.nbytes
 
 
 def _model(folder: str, options: dict[str, Any]) -> Any:
@@ -125,6 +167,13 @@ def main() -> None:
                         f"{taken.ratio:6.2f} {taken.seconds:8.2f}",
                         flush=True,
                     )
+                if args.quantize and stored == "float32":
+                    for bits, off in deviations(folder).items():
+                        print(
+                            f"{family:<11} {bits} beside float32: cosine at least {off.cosine:.4f}, difference at most "
+                            f"{off.apart:.1%} of the largest logit, same first word at {off.same:.0%} of positions",
+                            flush=True,
+                        )
 
 
 def sized(family: str, wanted: int, dtype: torch.dtype, layers: int = 6) -> dict[str, int]:

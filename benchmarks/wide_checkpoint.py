@@ -93,13 +93,20 @@ def _write(folder: Path, shapes: dict[str, tuple[int, ...]], dtype: torch.dtype,
     for number, names in enumerate(groups, 1):
         file = f"model-{number:05}-of-{len(groups):05}.safetensors"
         torch.manual_seed(number)
-        tensors = {name: (torch.randn(shapes[name]) * 0.02).to(dtype) for name in names}
+        tensors = {name: _random(name, shapes[name]).to(dtype) for name in names}
         total += sum(tensor.numel() * dtype.itemsize for tensor in tensors.values())
         save_file(tensors, folder / file, metadata={"format": "pt"})
         index |= dict.fromkeys(names, file)
     text = json.dumps({"metadata": {"total_size": total}, "weight_map": index})
     (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
     return total
+
+
+def _random(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Weights of a size at which every layer changes what goes through it: norms of 1, products that keep the scale."""
+    if len(shape) == 1:
+        return torch.ones(shape) if name.endswith("norm.weight") else torch.randn(shape) * 0.02
+    return torch.randn(shape) * torch.Size(shape[1:]).numel() ** -0.5
 
 
 def _grouped(shapes: dict[str, tuple[int, ...]], item: int, most: int) -> Iterator[list[str]]:

@@ -127,9 +127,21 @@ def test_adapters_are_left_to_transformers() -> None:
     assert said_by(decoder, PROMPTS[:1], max_new_tokens=8) != plain
 
 
-@pytest.mark.parametrize("rows", [1, 4, 17, 64, 65])
-def test_a_narrow_product_is_the_plain_one(rows: int) -> None:
+@pytest.mark.parametrize("rows", [1, 3, 4, 8, 9, 17, 64, 65])
+@pytest.mark.parametrize("outputs", [10, 256, 290, 352])
+def test_a_narrow_product_is_the_plain_one(rows: int, outputs: int) -> None:
     torch.manual_seed(0)
-    x, weight, bias = torch.randn(rows, 1, 24), torch.randn(10, 24), torch.randn(10)
+    x, weight, bias = torch.randn(rows, 1, 24), torch.randn(outputs, 24), torch.randn(outputs)
     torch.testing.assert_close(narrow_linear(x, weight, bias), nn.functional.linear(x, weight, bias))
     torch.testing.assert_close(narrow_linear(x, weight), nn.functional.linear(x, weight))
+    strided = torch.randn(24, outputs).T
+    torch.testing.assert_close(narrow_linear(x, strided, bias), nn.functional.linear(x, strided, bias))
+
+
+def test_a_narrow_product_keeps_no_weights() -> None:
+    """Eight rows through a weight of 4 MB: what is new is the answer, not a rearranged weight."""
+    x, weight = torch.randn(8, 1, 512), torch.randn(2048, 512)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as seen:
+        made = narrow_linear(x, weight)
+    taken = sum(event.self_cpu_memory_usage for event in seen.events() if event.self_cpu_memory_usage > 0)
+    assert made.nbytes <= taken < weight.nbytes // 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,6 +13,8 @@ import torch
 from torch import nn
 
 import vesalius
+from benchmarks.loading import deviations
+from benchmarks.wide_checkpoint import write_wide
 from tests.models.sharded import TINY, question, tiny
 from tests.models.test_placement import TOWERS
 from vesalius.errors import OptionError, UnsupportedError
@@ -116,6 +120,26 @@ def test_packed_and_unpacked_layers_agree() -> None:
         with torch.inference_mode():
             made.append(layer(x.to(dtype)).float())
     assert (made[0] - made[1]).norm() / made[0].norm() < 0.02
+
+
+def test_logits_of_a_wider_network_stay_near_float32(tmp_path: Path) -> None:
+    """Random weights, for which rounding errors are as bad as they get; printed: 0.998 and 0.873."""
+    write_wide(tiny("medmo"), tmp_path / "wide", width=4, layers=3, dtype=torch.float32, shard_bytes=10**8)
+    off = deviations(tmp_path / "wide")
+    assert 0.99 < off["8bit"].cosine < 1
+    assert 0.75 < off["4bit"].cosine < off["8bit"].cosine
+    assert 0 < off["8bit"].apart < 0.1
+    assert off["8bit"].apart < off["4bit"].apart < 0.7
+
+
+@pytest.mark.parametrize("bits", ["8bit", "4bit"])
+def test_a_quantized_weight_keeps_out_of_the_heap(bits: Any) -> None:
+    """It has pages of its own: what is computed beside it leaves no holes."""
+    tower: Any = nn.Sequential(nn.Linear(256, 320, bias=False))
+    quantize_linears([tower], bits, torch.float32)
+    held: Any = with_weight(tower[0], torch.randn(320, 256), CPU)
+    assert held.data_ptr() % mmap.PAGESIZE == 0
+    assert held.is_contiguous()
 
 
 def test_another_word_is_refused() -> None:

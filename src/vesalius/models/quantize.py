@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import mmap
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from math import prod
 from typing import Any, Literal, get_args
 
 import torch
@@ -26,7 +28,7 @@ Quantization = Literal["8bit", "4bit"]
 _BLOCK = 64
 """Numbers that share a scale in 4 bits; also what the packed kernel on CPU asks of a layer's columns."""
 _PACKED_ROWS = 32
-_PORTION = 1 << 20
+_PORTION = 1 << 17
 """Numbers quantized at a time."""
 
 
@@ -69,41 +71,54 @@ def is_quantized(module: nn.Module) -> bool:
 
 def with_weight(layer: nn.Module, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
     """The layer's weight quantized on `device`, ready to be put in. Rows come in portions: what is computed on the way
-    takes many times the memory of the result, and a whole weight beside it leaves a hole in the heap."""
+    takes many times the memory of the result."""
     library = _bitsandbytes()
     eight = isinstance(layer, library.nn.Linear8bitLt)
     return (_int8 if eight else _nf4)(library, layer, weight_OI, device)
 
 
 def _portions(weight_OI: Tensor | StoredRows, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Rows and their weights; a number of rows that is a multiple of the block keeps the blocks where they are."""
-    step = _BLOCK * max(1, _PORTION // (_BLOCK * weight_OI.shape[1]))
+    """Rows and their weights. Blocks stay where they are: a row of what goes into 4 bits ends with one."""
+    step = max(1, _PORTION // weight_OI.shape[1])
     for first in range(0, len(weight_OI), step):
         yield slice(first, first + step), weight_OI[first : first + step].to(device)
 
 
+def _lasting(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor that stays, empty. On a CPU it has pages of its own: in the heap it would lie between what is computed
+    on the way, and the holes that leaves are never given back while the model lives."""
+    num_bytes = prod(shape) * dtype.itemsize
+    if device.type != "cpu" or num_bytes < mmap.PAGESIZE:
+        return torch.empty(shape, dtype=dtype, device=device)
+    # A private map: one that is shared would be written to by forked processes together.
+    pages = mmap.mmap(-1, num_bytes) if sys.platform == "win32" else mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE)
+    return torch.frombuffer(pages, dtype=dtype, count=prod(shape)).view(*shape)
+
+
 def _int8(library: Any, layer: nn.Module, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
     del layer
-    whole = torch.empty(weight_OI.shape, dtype=torch.int8, device=device)
-    scales = torch.empty(len(weight_OI), dtype=torch.float32, device=device)
+    whole = _lasting(weight_OI.shape, torch.int8, device)
+    scales = _lasting(weight_OI.shape[:1], torch.float32, device)
     for rows, portion in _portions(weight_OI, device):
         whole[rows], scales[rows], _ = library.functional.int8_vectorwise_quant(portion.half())
     return library.nn.Int8Params(whole, requires_grad=False, has_fp16_weights=False, CB=whole, SCB=scales)
 
 
 def _nf4(library: Any, layer: Any, weight_OI: Tensor | StoredRows, device: torch.device) -> nn.Parameter:
-    packed: list[Tensor] = []
-    scales: list[Tensor] = []
+    count, columns = weight_OI.shape.numel(), weight_OI.shape[1]
+    packed = _lasting((count // 2, 1), torch.uint8, device)
+    scales = _lasting((count // _BLOCK,), torch.float32, device)
     state: Any = None
-    for _, portion in _portions(weight_OI, device):
+    for rows, portion in _portions(weight_OI, device):
         numbers, state = library.functional.quantize_4bit(
             portion, blocksize=_BLOCK, compress_statistics=False, quant_type="nf4"
         )
-        packed.append(numbers)
-        scales.append(state.absmax)
-    state.absmax, state.shape, layer.quant_state = torch.cat(scales), weight_OI.shape, state
+        first = rows.start * columns
+        packed[first // 2 : first // 2 + len(numbers)] = numbers
+        scales[first // _BLOCK : first // _BLOCK + len(state.absmax)] = state.absmax
+    state.absmax, state.shape, layer.quant_state = scales, weight_OI.shape, state
     return library.nn.Params4bit(
-        torch.cat(packed), requires_grad=False, quant_state=state, blocksize=_BLOCK, compress_statistics=False,
+        packed, requires_grad=False, quant_state=state, blocksize=_BLOCK, compress_statistics=False,
         quant_type="nf4", module=layer, bnb_quantized=True,
     )  # fmt: skip
 
