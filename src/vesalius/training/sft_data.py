@@ -135,6 +135,10 @@ class SftData:
             sample = _with_masks_said(sample)
             if masks := _masks(sample, folder):
                 options["masks"] = masks
+        answers = [turn for turn in sample.turns if turn.role == "assistant"]
+        if not any(turn.text.strip() or turn.targets is not None for turn in answers):
+            raise InputError(f"{where}: nothing of it is learnt, every label is masked: each of its {len(answers)} "
+                             "answers is empty.", fix="Give the answer a text or targets.")  # fmt: skip
         try:
             spoken = conversation_of(sample, folder, self._saying)
         except (InputError, OptionError) as exc:
