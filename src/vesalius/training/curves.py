@@ -26,7 +26,6 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Reward", ("reward", "rewards/", "eval_reward", "eval_rewards/")),
     ("Learning rate", ("learning_rate", "learning_rate/")),
     ("Tokens a second", ("tokens_per_s",)),
-    ("Memory, GB", ("memory_gb",)),
 )
 """Panel → names, or beginnings of names (with "/"), of what it shows; each curve is shown once, in the first."""
 _WIDTH, _HEIGHT = 640, 240
@@ -50,11 +49,10 @@ class Panel:
         return min(every), max(max(every), min(every) + 1)
 
     @property
-    def values(self) -> tuple[float, float]:
-        """The lowest and highest tick."""
+    def values(self) -> list[float]:
+        """Round numbers that span all values."""
         every = [value for curve in self.curves.values() for _, value in curve]
-        marks = ticks(min(every), max(every))
-        return marks[0], marks[-1]
+        return ticks(min(every), max(every))
 
 
 def curves_of(log: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
@@ -77,7 +75,8 @@ def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
             begins = next((one for one in wanted if name == one or (one.endswith("/") and name.startswith(one))), None)
             if begins is not None:
                 shown = name.removeprefix(begins) if begins.endswith("/") else name.removeprefix("eval_")
-                chosen["held-out " + shown if name.startswith("eval_") else shown] = left.pop(name)
+                apart = name == "eval_loss" or begins.startswith("eval_reward")
+                chosen[f"held-out {shown}" if apart else shown] = left.pop(name)
         if title == "Loss by kind" and len(chosen) == 1:
             continue  # the loss itself
         if chosen:
@@ -98,10 +97,10 @@ class _Frame:
     """Where a panel's values lie on a surface of 640 x 240 whose y grows downwards."""
 
     def __init__(self, panel: Panel) -> None:
-        (self.start, self.end), (self.low, self.high) = panel.steps, panel.values
+        (self.start, self.end), self.up = panel.steps, panel.values
+        self.low, self.high = self.up[0], self.up[-1]
         marks = ticks(float(self.start), float(self.end))
         self.across = sorted({int(one) for one in marks if self.start <= one <= self.end and one == int(one)})
-        self.up = ticks(self.low, self.high)
 
     def at(self, step: float, value: float) -> tuple[float, float]:
         x = _LEFT + (step - self.start) / (self.end - self.start) * (_WIDTH - _LEFT - _RIGHT)
