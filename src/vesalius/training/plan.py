@@ -19,7 +19,7 @@ from typing import Any
 from vesalius.errors import OptionError
 from vesalius.training.recipe_sft import SftRecipe
 
-__all__ = ["EFFICIENCY", "GPUS", "PUBLISHED", "Gpu", "ModelSize", "Plan", "plan_of", "size_of"]
+__all__ = ["EFFICIENCY", "GPUS", "PUBLISHED", "Gpu", "ModelSize", "Plan", "flops_per_position", "plan_of", "size_of"]
 
 EFFICIENCY = 0.35
 """Share of the peak that well-filled rows reach; an assumption, printed with every plan."""
@@ -202,7 +202,7 @@ def plan_of(recipe: SftRecipe, size: ModelSize, gpu: Gpu, gpus: int) -> Plan:
         "logits": 3 * 4 * _LOSS_POSITIONS * size.vocabulary,
         "runtime": _RESERVE,
     }
-    row = recipe.max_length * _flops_per_position(recipe, size)
+    row = recipe.max_length * flops_per_position(recipe, size)
     rate = gpu.flops * EFFICIENCY * (1 if half else 0.5)
     step_s = row * recipe.accumulate / gpus / rate
     return Plan(size, gpu, gpus, learns, memory, step_s, 1e6 * row / recipe.max_length / rate / gpus)
@@ -235,8 +235,8 @@ def _activations(recipe: SftRecipe, size: ModelSize, number: int) -> float:
     return float(recipe.max_length * kept)
 
 
-def _flops_per_position(recipe: SftRecipe, size: ModelSize) -> float:
-    """Forward 2 a parameter, back through it 2, its own gradient 2 where it learns whole; forward again with
+def flops_per_position(recipe: SftRecipe, size: ModelSize) -> float:
+    """Operations of one position. Forward 2 a parameter, back through it 2, its own gradient 2 where it learns whole; forward again with
     checkpointing. A visual position reads four patches; attention over half a row of 2048 at most."""
     again = 2 if recipe.activation_checkpointing else 0
     below = False
