@@ -35,7 +35,9 @@ def rows() -> list[tuple[str, str, str, str]]:
     for size in ("14B", "32B"):
         said = HULUMED_HOURS[size] / HULUMED_HOURS["7B"]
         plan = hulumed[size] / hulumed["7B"]
-        made.append((f"Hulu-Med {size}: GPU hours over those of 7B", f"{said:.2f}", f"{plan:.2f}", f"{plan / said:.2f}"))
+        made.append(
+            (f"Hulu-Med {size}: GPU hours over those of 7B", f"{said:.2f}", f"{plan:.2f}", f"{plan / said:.2f}")
+        )
     whole, lora = (hours_of_million("Qwen/Qwen2.5-VL-7B-Instruct", parts, 4096) for parts in (WHOLE, LORA))
     said, plan = 4.1 / 2.3, whole / lora
     name = "Qwen2.5-VL-7B (ms-swift): a step of full training over one of LoRA"

@@ -92,7 +92,9 @@ def test_an_empty_folder_of_shards_is_one_line(tmp_path: Path) -> None:
     assert "holds no .jsonl" in refused(tmp_path, tmp_path / "shards")
 
 
-def test_recipes_of_large_models_want_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_of_large_models_want_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -27,7 +27,7 @@ class Identity:
 
 
 def identify(place: str, called: str | None = None) -> Identity:
-    """The identity of a model loaded from `place`: "starter", another known name, or the folder of a checkpoint or adapter.
+    """The identity of a model loaded from `place`: "starter", another known name, a checkpoint's or adapter's folder.
 
     `called`: how the user named it, where `place` is where a hub's files were put. Raises CheckpointError for a folder
     of no known family, WeightsMissingError where the starter's base weights are not here.

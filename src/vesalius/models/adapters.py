@@ -27,7 +27,17 @@ from vesalius.models.contract import Family, Trainable
 from vesalius.models.shards import read_header, read_tensor, staging_buffer
 from vesalius.models.weights_fingerprint import weights_fingerprint
 
-__all__ = ["ABOUT", "CONFIG", "PREFIX", "WEIGHTS", "base_named", "is_adapter", "merge_adapter", "merged_values", "stored_values"]
+__all__ = [
+    "ABOUT",
+    "CONFIG",
+    "PREFIX",
+    "WEIGHTS",
+    "base_named",
+    "is_adapter",
+    "merge_adapter",
+    "merged_values",
+    "stored_values",
+]
 
 CONFIG, WEIGHTS, ABOUT = "adapter_config.json", "adapter_model.safetensors", "vesalius.json"
 PREFIX = "base_model.model."

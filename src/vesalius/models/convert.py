@@ -64,9 +64,9 @@ def convert(
 
     `to`: "clean"; "published" (the layout the checkpoint came from); "hf" or "original" for families published in both
     ("hf" is "published" for the others); "same": the source's own; "auto": clean, and published for a clean source.
-    `adapter`: the folder of a LoRA adapter, which is added to the weights (of the starter, too: "same").  `values`: tensors by published name that
-    take the place of the source's, stored as those are (new names are added).  `dtype`: cast floats to
-    "float32", "bfloat16" or "float16", which is not lossless.  `max_shard_bytes`: values in one weight file.
+    `adapter`: the folder of a LoRA adapter, which is added to the weights (of the starter, too).  `values`: tensors by
+    published name that take the place of the source's, stored as those are (new names are added).  `dtype`: cast floats
+    to "float32", "bfloat16" or "float16", which is not lossless.  `max_shard_bytes`: values in one weight file.
     `from_pickle`: take the tensors of pickled weights.  `on_progress`: called with (bytes written, bytes in all).
 
     Raises OptionError for folders and options that cannot be, CheckpointError or WeightsMissingError for a source that

@@ -357,4 +357,4 @@ def checkpoint_activations(network: Any) -> None:
         if isinstance(module, PreTrainedModel) and id(module) not in inside:
             inside |= {id(child) for child in module.modules()}
             if module.supports_gradient_checkpointing:
-                module.gradient_checkpointing_enable({"use_reentrant": False})
+                module.activation_checkpointing_enable({"use_reentrant": False})

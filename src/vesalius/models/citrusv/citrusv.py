@@ -109,7 +109,8 @@ class CitrusV(QwenVl):
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation: those of Qwen2.5-VL, `prompt_input_ids` and `answer_ids`,
         `sam_pixel_values` `[K, 3, S, S]` of what is segmented (one picture, or every slice of a volume), `gt_masks`
-        `[m, S/4, S/4]` uint8 where masks are given: one per [SEG], of a volume one per slice it lies on. See `CitrusOptions`."""
+        `[m, S/4, S/4]` uint8 where masks are given: one per [SEG], of a volume one per slice it lies on.
+        See `CitrusOptions`."""
         chosen = options_from(CitrusOptions, options)
         edge = self.whole.picture_px
         if chosen.sam_image_size not in (None, edge):

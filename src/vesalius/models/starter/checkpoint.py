@@ -22,7 +22,15 @@ from vesalius.models.parts.see_head import SeeHead
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import see_config
 
-__all__ = ["export_weights", "load_head", "load_language_changes", "load_speech", "save_head", "save_network", "save_speech"]
+__all__ = [
+    "export_weights",
+    "load_head",
+    "load_language_changes",
+    "load_speech",
+    "save_head",
+    "save_network",
+    "save_speech",
+]
 
 SEE_FILE, SAY_FILE = "see.safetensors", "say.safetensors"
 LANGUAGE = "language."

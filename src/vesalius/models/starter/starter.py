@@ -92,7 +92,14 @@ class Starter:
             lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
         )
         projector, lora = load_speech(folder, config, hidden=576)
-        return cls(config, eyes, projector, lean_language(lora=lora, changes=load_language_changes(folder)), load_tokenizer(), folder)
+        return cls(
+            config,
+            eyes,
+            projector,
+            lean_language(lora=lora, changes=load_language_changes(folder)),
+            load_tokenizer(),
+            folder,
+        )
 
     @cached_property
     def model(self) -> StarterSpeech:
