@@ -236,8 +236,9 @@ def _activations(recipe: SftRecipe, size: ModelSize, number: int) -> float:
 
 
 def flops_per_position(recipe: SftRecipe, size: ModelSize) -> float:
-    """Operations of one position. Forward 2 a parameter, back through it 2, its own gradient 2 where it learns whole;
-    forward again with checkpointing. A visual position reads four patches; attention over half a row of 2048 at most."""
+    """Operations of one position. Forward 2 a parameter, back through it 2, its own gradient 2 where it
+    learns whole; forward again with checkpointing. A visual position reads four patches; attention reads half a row of
+    2048 at most."""
     again = 2 if recipe.activation_checkpointing else 0
     below = False
     total = 0.0
