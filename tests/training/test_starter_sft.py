@@ -14,7 +14,7 @@ from PIL import Image
 
 import vesalius
 from vesalius.cli.main import main
-from vesalius.errors import CheckpointError
+from vesalius.errors import CheckpointError, WeightsMissingError
 from vesalius.inference.identity import identify
 from vesalius.models.starter.starter import WEIGHTS
 from vesalius.models.starter_base import find_base
@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three pictures whose answers no starter gives."""
     try:
         find_base()
-    except vesalius.errors.WeightsMissingError:
+    except WeightsMissingError:
         pytest.skip("the starter's base weights are not here (`make starter`)")
     folder = tmp_path_factory.mktemp("data")
     rows: list[str] = []
