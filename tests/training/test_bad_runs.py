@@ -56,6 +56,54 @@ def test_labels_that_are_all_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "every label is masked" in refused(tmp_path, data)
 
 
+@pytest.mark.parametrize("answer", [{"text": ""}, {"text": "  \n"}, {"text": "", "targets": {}}])
+def test_answers_that_leave_nothing_to_learn(tmp_path: Path, answer: dict[str, Any]) -> None:
+    turns = [{"role": "user", "text": "What is it?"}, {"role": "assistant", **answer}]
+    data = tiny.write_samples(tmp_path / "data", 4, **{f"s{k}": {"turns": turns} for k in range(4)})
+    said = refused(tmp_path, data)
+    assert "row 1: nothing of it is learnt, every label is masked" in said
+    assert "4 of the 4 samples" in said
+
+
+def test_an_adapter_of_another_base_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tiny.write_samples(tmp_path / "data")
+    given = {
+        "model": str(tiny.FIXTURES / "hulumed" / "qwen2_hf"), "out": str(tmp_path / "first"), "steps": 1,
+        "data": [{"path": str(data)}], "parts": {"language": {"mode": "lora", "rank": 2}}, "max_length": 256,
+        "prepare": {"max_tokens": 16}, "precision": "float32", "device": "cpu", "report_to": [],
+    }  # fmt: skip
+    train_sft(check_recipe(filled(SftRecipe, given, "recipe"), "recipe"), lambda line: None)
+    other = str(tiny.FIXTURES / "medmo" / "qwen25vl_tiny")
+    keys = {"model": other, "from": str(tmp_path / "first"), "prepare": {}}
+    said = refused(tmp_path, data, VesaliusError, **keys)
+    assert "trained on another base" in said
+    assert "qwen2_hf" in said
+    # The adapter's folder stands for its base and itself.
+    asked = ["ask", str(tmp_path / "data" / "images" / "0.png"), "What?", "--max-new-tokens", "2"]
+    assert main([*asked, "--model", str(tmp_path / "first" / "final")]) == 0
+    about = tmp_path / "first" / "final" / "vesalius.json"
+    about.write_text(about.read_text().replace("qwen2_hf", "nothing"))
+    assert main([*asked, "--model", str(tmp_path / "first" / "final")]) == 2
+    assert "no model is called" in capsys.readouterr().err
+
+
+def test_an_empty_folder_of_shards_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    assert "holds no .jsonl" in refused(tmp_path, tmp_path / "shards")
+
+
+def test_recipes_of_large_models_want_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for path in sorted((tiny.ROOT / "recipes").glob("*.yaml")):
+        if path.stem.startswith(("hulumed", "citrusv", "medmo", "medmvl")):
+            assert main(["train", str(path)]) == 2, path
+            assert "no CUDA device" in capsys.readouterr().err
+
+
 def test_more_placeholders_than_pictures(tmp_path: Path) -> None:
     turns = [{"role": "user", "text": "<image><image> What is it?"}, {"role": "assistant", "text": "two"}]
     data = tiny.write_samples(tmp_path / "data", s2={"turns": turns})

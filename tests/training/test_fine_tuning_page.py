@@ -32,7 +32,7 @@ def test_from_a_folder_to_an_adapter(
     monkeypatch.chdir(tmp_path)
     made: dict[str, Any] = {}
     for kind, block in BLOCKS:
-        block = block.replace("ZJU-AI4H/Hulu-Med-4B", TINY)
+        block = block.replace("model: starter", f"model: {TINY}").replace("convert starter", f"convert {TINY}")
         if kind == "yaml":
             Path("my.yaml").write_text(block, encoding="utf-8")
         elif kind == "python":
@@ -45,6 +45,7 @@ def test_from_a_folder_to_an_adapter(
     losses = [float(one) for one in re.findall(r"\| loss ([\d.]+)", said.err)]
     assert losses[-1] < losses[0]
     assert Path("runs/mine/card.html").is_file()
+    assert Path("runs/mine/curves.png").is_file()
     assert list(Path("runs/mine/tensorboard").glob("events*"))
     import vesalius
 

@@ -106,3 +106,65 @@ def test_the_command_says_it_and_refuses_what_it_does_not_know(capsys: Any, tmp_
     assert main(["train", recipe, "--plan", "--gpu", "abacus"]) == 2
     assert main(["train", recipe, "--plan", "model=nobody/nothing"]) == 2
     assert "Hulu-Med-7B" in capsys.readouterr().err
+
+
+def _row(name: str, words: int, answer: int) -> tuple[Any, Any]:
+    model = tiny.load(name)
+    asked = [{"role": "user", "content": "What is it? " * words}, {"role": "assistant", "content": "a cyst " * answer}]
+    return model.family, model.prepare(asked)
+
+
+@pytest.mark.parametrize("name", ["hulumed", "medmo"])
+@pytest.mark.parametrize("language", ["train", {"mode": "lora", "rank": 1}])
+@pytest.mark.parametrize("again", [False, True])
+def test_the_operations_are_those_that_a_row_of_text_takes(name: str, language: Any, again: bool) -> None:
+    """Counted by torch, with an attention that it counts; the plan spares half of it and the head of the question."""
+    from dataclasses import replace
+
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vesalius.training.plan import flops_per_position
+    from vesalius.training.sft import checkpoint_activations
+
+    family, batch = _row(name, 4, 5)
+    length = family.length(batch)
+    recipe = tiny.recipe({"language": language}, max_length=length, activation_checkpointing=again)
+    learning_parts(family, recipe)
+    if again:
+        family.model.train()
+        checkpoint_activations(family.model)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted:
+        family.row_loss(batch).summed.backward()
+    size = size_of(str(tiny.FIXTURES / tiny.EVERY[name]))
+    text = replace(size, parts={"language": size.parts["language"]})
+    assert 0.7 < length * flops_per_position(recipe, text) / counted.get_total_flops() < 1.1
+
+
+@pytest.mark.parametrize("name", ["hulumed", "medmo"])
+def test_the_activations_are_those_that_wait_for_the_way_back(name: str) -> None:
+    family, batch = _row(name, 90, 50)
+    recipe = tiny.recipe({"language": "train"}, max_length=family.length(batch))
+    learning_parts(family, recipe)
+    own = {value.untyped_storage().data_ptr() for value in family.model.parameters()}
+    held: dict[int, int] = {}
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in own:
+            held[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        loss = family.row_loss(batch).summed
+    assert loss.requires_grad
+    plan = plan_of(recipe, size_of(str(tiny.FIXTURES / tiny.EVERY[name])), GPUS["a100-80gb"], 1)
+    assert 0.7 < plan.memory["activations"] / sum(held.values()) < 1.4
+
+
+def test_the_table_beside_published_hours_is_what_the_script_prints() -> None:
+    from benchmarks.plan_hours import rows
+
+    page = (tiny.ROOT / "docs" / "long-training.md").read_text(encoding="utf-8")
+    for row in rows():
+        assert f"| {' | '.join(row)} |" in page

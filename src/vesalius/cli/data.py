@@ -1,4 +1,4 @@
-"""`vesalius data`: check training data, convert it, split it by patient."""
+"""`vesalius data`: check training data, convert it, split it by patient, say its schema."""
 
 from __future__ import annotations
 
@@ -63,6 +63,21 @@ def _show(found: Checked, out: Path | None) -> None:
         print(line)
     if out is not None:
         print(f"Report with plots: {out}")
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it (.json).")] = None,
+) -> None:
+    """Print the JSON Schema of a training sample."""
+    from vesalius.dialogue.sample_schema import schema_text
+    from vesalius.findings.writing import replacing
+
+    if out is None:
+        print(schema_text(), end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(schema_text(), encoding="utf-8")
 
 
 @app.command()

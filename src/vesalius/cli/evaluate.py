@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vesalius.evaluation.predict import Progress
     from vesalius.evaluation.run_folder import RunFolder
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "folder_of"]
 
 
 def evaluate(
@@ -77,7 +77,7 @@ def evaluate(
     if leaks not in ("refuse", "drop"):
         raise OptionError(f"leaks is {leaks!r:.20}, not refuse or drop.")
     names = list(dict.fromkeys(benchmarks))
-    asked = [(_benchmark(name, variant, shift, leaks), _folder(data, name, len(names))) for name in names]
+    asked = [(_benchmark(name, variant, shift, leaks), folder_of(data, name, len(names))) for name in names]
     # Wrong files are told before a model is loaded.
     surveys = [survey(read_split(one, folder, split, limit), folder, one.name) for one, folder in asked]
     if endpoint is not None:
@@ -118,7 +118,7 @@ def _benchmark(name: str, variant: str | None, shift: str | None, leaks: str) ->
     return shifted(chosen, shift_named(shift), leaks) if shift is not None else chosen
 
 
-def _folder(data: Path, name: str, count: int) -> Path:
+def folder_of(data: Path, name: str, count: int) -> Path:
     """DATA/<name> however it is spelled, else DATA itself when one benchmark is asked."""
 
     def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,9 +40,16 @@ def train(
 
         train_starter(loaded, report)
         return
+    from vesalius.cli.train_evaluation import asked_at_the_end
     from vesalius.training.run import train_recipe
 
-    print(train_recipe(loaded, report).folder)
+    asked = asked_at_the_end(loaded) if loaded.evaluate.names else None
+    made = train_recipe(loaded, report)
+    if asked is not None and os.environ.get("RANK", "0") == "0":
+        from vesalius.training.run_card import add_evaluation
+
+        add_evaluation(Path(loaded.out) / "card.html", asked.ask(made.folder))
+    print(made.folder)
 
 
 def _print_plan(recipe: Any, gpu: str, gpus: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 __all__ = ["Identity", "identify"]
@@ -27,11 +27,12 @@ class Identity:
 
 
 def identify(place: str, called: str | None = None) -> Identity:
-    """The identity of a model loaded from `place`: "starter", another known name, or a checkpoint folder.
+    """The identity of a model loaded from `place`: "starter", another known name, a checkpoint's or adapter's folder.
 
     `called`: how the user named it, where `place` is where a hub's files were put. Raises CheckpointError for a folder
     of no known family, WeightsMissingError where the starter's base weights are not here.
     """
+    from vesalius.models.adapters import base_named, is_adapter
     from vesalius.models.registry import recognise
 
     folder = Path(place)
@@ -43,6 +44,10 @@ def identify(place: str, called: str | None = None) -> Identity:
         return Identity(place, called or place)
     # The folder's own name, not where it lies: it may be moved.
     shown = folder.name if called is None or Path(called).is_dir() else called
+    if is_adapter(folder):
+        base = identify(base_named(folder))
+        own = f"{base.adapter_sha256 or ''}{_folder_sha256(folder)}"
+        return replace(base, place=shown, adapter=shown, adapter_sha256=hashlib.sha256(own.encode()).hexdigest())
     card = recognise(folder)
     if card.name == "starter":
         return _starter(folder, shown)

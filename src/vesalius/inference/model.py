@@ -49,7 +49,7 @@ def load(
     main memory, disk, in this order), a device, or a mapping of module names to devices or "disk" (extra `offload`); ""
     stands for all that is not named. Each weight goes straight to its device.  `adapter`: the folder of a LoRA adapter
     that was trained on this model (PEFT's layout); it is added to the weights, so not together with `quantize` or
-    `device_map`.
+    `device_map`. The folder of an adapter as `name` stands for the base it names and itself.
 
     A directory that exists is never asked for on a hub. `revision`: branch, tag or 40-digit commit of a hub id.
     `token`, `offline`, `endpoint`: how the hub is reached; without them HF_TOKEN (or the stored login), HF_HUB_OFFLINE
@@ -62,6 +62,10 @@ def load(
     dtype or module, UnsupportedError naming the extra that is not installed.
     """
     access = HubAccess(token=token, offline=offline, endpoint=endpoint)
+    from vesalius.models.adapters import base_named, is_adapter, merge_adapter
+
+    if adapter is None and is_adapter(Path(name)):
+        name, adapter = base_named(Path(name)), name
     place = located(name, revision=revision, access=access, accept=recognise)
     how: dict[str, Any] = {"device": device, "dtype": dtype, "quirks": quirks}
     if adapter is not None and (quantize is not None or device_map is not None):
@@ -70,8 +74,6 @@ def load(
         )
     family = load_family(place, **how, quantize=quantize, device_map=device_map)
     if adapter is not None:
-        from vesalius.models.adapters import merge_adapter
-
         merge_adapter(family, Path(place) if Path(place).is_dir() else getattr(family, "folder", None), Path(adapter))
     return Model(family)
 

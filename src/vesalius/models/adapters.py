@@ -27,7 +27,17 @@ from vesalius.models.contract import Family, Trainable
 from vesalius.models.shards import read_header, read_tensor, staging_buffer
 from vesalius.models.weights_fingerprint import weights_fingerprint
 
-__all__ = ["ABOUT", "CONFIG", "PREFIX", "WEIGHTS", "is_adapter", "merge_adapter", "merged_values", "stored_values"]
+__all__ = [
+    "ABOUT",
+    "CONFIG",
+    "PREFIX",
+    "WEIGHTS",
+    "base_named",
+    "is_adapter",
+    "merge_adapter",
+    "merged_values",
+    "stored_values",
+]
 
 CONFIG, WEIGHTS, ABOUT = "adapter_config.json", "adapter_model.safetensors", "vesalius.json"
 PREFIX = "base_model.model."
@@ -56,6 +66,16 @@ class _Half:
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter and not a whole checkpoint."""
     return (folder / CONFIG).is_file()
+
+
+def base_named(folder: Path) -> str:
+    """How the base of the adapter in `folder` was called when it was trained. CheckpointError where it does not say."""
+    for name, key in ((ABOUT, "base_name"), (CONFIG, "base_model_name_or_path")):
+        if (folder / name).is_file() and isinstance(said := read_json(folder / name).get(key), str) and said:
+            return said
+    raise CheckpointError(
+        "the adapter does not say what it was trained on.", file=folder, fix="Load its base with adapter=FOLDER."
+    )
 
 
 def merge_adapter(family: Family | Trainable, base: Path | None, folder: Path) -> list[str]:

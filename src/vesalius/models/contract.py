@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vesalius.findings.findings import Finding
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.models.quirks import Quirks
-from vesalius.study.items import Axis, Item
+from vesalius.study.items import Axis, Item, Volume
 from vesalius.study.windows import Window
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "RowLoss",
     "RowStates",
     "Shown",
+    "SliceMask",
     "Spoken",
     "Trainable",
+    "VolumeMask",
     "media_of",
     "turns_of",
 ]
@@ -188,6 +190,30 @@ class Family(Protocol):
     def findings(self, batch: Any, text: str) -> list[Finding]:
         """What the answer located, in original pixels."""
         ...
+
+
+@dataclass(frozen=True)
+class VolumeMask:
+    """A mask to learn on every shown slice of a volume. `volume`: in the grid of the one that is shown; inside is what
+    equals `value`, or all above 0 without one."""
+
+    volume: Volume
+    value: int | None = None
+
+    def on(self, axis: Axis, index: int) -> Any:
+        """`[H, W]` uint8 of the slice as it is displayed, 255 inside."""
+        values: Any = self.volume.slices([index], axis)[0].values
+        return ((values > 0) if self.value is None else (values == self.value)).astype("uint8") * 255
+
+
+@dataclass(frozen=True)
+class SliceMask:
+    """A mask to learn on one slice of a volume. `pixels`: `[H, W]` of the slice as it is displayed, inside above 0;
+    `index` across `axis`."""
+
+    pixels: Any
+    index: int
+    axis: Axis = "axial"
 
 
 class Trainable(Family, Protocol):

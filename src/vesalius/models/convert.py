@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vesalius.errors import CheckpointError, InputError, LimitError, OptionError
 from vesalius.models.convert_plan import Plan, clean_plan, published_plan
@@ -64,9 +64,9 @@ def convert(
 
     `to`: "clean"; "published" (the layout the checkpoint came from); "hf" or "original" for families published in both
     ("hf" is "published" for the others); "same": the source's own; "auto": clean, and published for a clean source.
-    `adapter`: the folder of a LoRA adapter, which is added to the weights.  `values`: tensors by published name that
-    take the place of the source's, stored as those are (new names are added).  `dtype`: cast floats to
-    "float32", "bfloat16" or "float16", which is not lossless.  `max_shard_bytes`: values in one weight file.
+    `adapter`: the folder of a LoRA adapter, which is added to the weights (of the starter, too).  `values`: tensors by
+    published name that take the place of the source's, stored as those are (new names are added).  `dtype`: cast floats
+    to "float32", "bfloat16" or "float16", which is not lossless.  `max_shard_bytes`: values in one weight file.
     `from_pickle`: take the tensors of pickled weights.  `on_progress`: called with (bytes written, bytes in all).
 
     Raises OptionError for folders and options that cannot be, CheckpointError or WeightsMissingError for a source that
@@ -78,7 +78,13 @@ def convert(
         raise OptionError(f"dtype {dtype!r} is unknown.", fix="Use float32, bfloat16 or float16.")
     if max_shard_bytes < 1:
         raise OptionError(f"max_shard_bytes is {max_shard_bytes}; it must be positive.")
+    if str(source) == "starter" and not Path(source).exists():
+        from vesalius.models.starter.starter import WEIGHTS
+
+        source = WEIGHTS
     start, end = _places(Path(source), Path(destination))
+    if adapter is not None and to in ("auto", "same") and dtype is None and (made := _resaved(start, end, adapter)):
+        return made
     checkpoint = open_checkpoint(start, from_pickle=from_pickle)
     if adapter is not None:
         from vesalius.models.adapters import merged_values
@@ -99,6 +105,22 @@ def convert(
         _write(partial, plan, max_shard_bytes, total, on_progress)
     count = sum(len(tensors) for tensors in plan.weights.values())
     return Converted(end, checkpoint.card.name, plan.layout, count, total, plan.shared, plan.left, lossless)
+
+
+def _resaved(start: Path, end: Path, adapter: str | os.PathLike[str]) -> Converted | None:
+    """The adapter added to a checkpoint whose family writes its files itself; None for other families."""
+    from vesalius.models.adapters import merge_adapter
+    from vesalius.models.registry import load_family, recognise
+    from vesalius.models.tensor_files import stored_tensors
+
+    if recognise(start).layout is not None:
+        return None
+    family: Any = load_family(str(start), device="cpu")
+    merge_adapter(family, start, Path(adapter))
+    with appearing(end) as partial:
+        family.save(start, partial)
+    stored = [one for path in end.glob("*.safetensors") for one in stored_tensors(path).values()]
+    return Converted(end, family.name, "own", len(stored), sum(one.num_bytes for one in stored), (), (), False)
 
 
 def _places(source: Path, destination: Path) -> tuple[Path, Path]:

@@ -19,7 +19,7 @@ from typing import Any
 from vesalius.errors import OptionError
 from vesalius.training.recipe_sft import SftRecipe
 
-__all__ = ["EFFICIENCY", "GPUS", "PUBLISHED", "Gpu", "ModelSize", "Plan", "plan_of", "size_of"]
+__all__ = ["EFFICIENCY", "GPUS", "PUBLISHED", "Gpu", "ModelSize", "Plan", "flops_per_position", "plan_of", "size_of"]
 
 EFFICIENCY = 0.35
 """Share of the peak that well-filled rows reach; an assumption, printed with every plan."""
@@ -78,6 +78,7 @@ def _size(
 
 
 _QWEN_7B = (3584, 28, 18944, 3584, 1024, 152064)
+_QWEN_3B = (2048, 36, 11008, 2048, 512, 151936)
 _QWEN3_VL_8B = _size(8_190_735_360, 415_891_440, 160_496_896, (4096, 36, 12288, 4096, 2048, 151936))
 _QWEN3_VL_4B = _size(4_022_468_096, 306_242_560, 109_105_152, (2560, 36, 9728, 4096, 2048, 151936))
 PUBLISHED: Mapping[str, ModelSize] = {
@@ -86,6 +87,10 @@ PUBLISHED: Mapping[str, ModelSize] = {
     "ZJU-AI4H/Hulu-Med-14B": _size(14_768_307_200, 412_147_440, 32_122_880, (5120, 40, 17408, 5120, 2048, 151936)),
     "ZJU-AI4H/Hulu-Med-32B": _size(32_763_876_352, 412_147_440, 32_122_880, (5120, 64, 27648, 5120, 2048, 152064)),
     "jdh-algo/Citrus-V-8B-v1.0": _size(7_615_616_512, 631_975_680, 44_574_464, _QWEN_7B, masks=238_196_786),
+    "shiym2000/MedM-VL-2D-3B-en": _size(3_085_938_688, 85_841_664, 5_771_264, _QWEN_3B),
+    "shiym2000/MedM-VL-CT-Chest-3B-en": _size(3_085_938_688, 85_841_664, 8_330_240, _QWEN_3B),
+    "shiym2000/MedM-VL-CT-3B-en": _size(3_212_749_824, 87_387_648, 11_802_624, (3072, 28, 8192, 3072, 2048, 128256)),
+    "Qwen/Qwen2.5-VL-7B-Instruct": _size(7_615_616_512, 631_975_680, 44_574_464, _QWEN_7B),
     "Qwen/Qwen3-VL-8B-Instruct": _QWEN3_VL_8B,
     "MBZUAI/MedMO-8B": _QWEN3_VL_8B,
     "Qwen/Qwen3-VL-4B-Instruct": _QWEN3_VL_4B,
@@ -197,7 +202,7 @@ def plan_of(recipe: SftRecipe, size: ModelSize, gpu: Gpu, gpus: int) -> Plan:
         "logits": 3 * 4 * _LOSS_POSITIONS * size.vocabulary,
         "runtime": _RESERVE,
     }
-    row = recipe.max_length * _flops_per_position(recipe, size)
+    row = recipe.max_length * flops_per_position(recipe, size)
     rate = gpu.flops * EFFICIENCY * (1 if half else 0.5)
     step_s = row * recipe.accumulate / gpus / rate
     return Plan(size, gpu, gpus, learns, memory, step_s, 1e6 * row / recipe.max_length / rate / gpus)
@@ -230,9 +235,10 @@ def _activations(recipe: SftRecipe, size: ModelSize, number: int) -> float:
     return float(recipe.max_length * kept)
 
 
-def _flops_per_position(recipe: SftRecipe, size: ModelSize) -> float:
-    """Forward 2 a parameter, back through it 2, its own gradient 2 where it learns whole; forward again with
-    checkpointing. A visual position reads four patches; attention over half a row of 2048 at most."""
+def flops_per_position(recipe: SftRecipe, size: ModelSize) -> float:
+    """Operations of one position. Forward 2 a parameter, back through it 2, its own gradient 2 where it
+    learns whole; forward again with checkpointing. A visual position reads four patches; attention reads half a row of
+    2048 at most."""
     again = 2 if recipe.activation_checkpointing else 0
     below = False
     total = 0.0

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vesalius.errors import OptionError
 
-__all__ = ["Evaluation", "PartPlan", "SftRecipe", "Source", "check_recipe", "sft_hash"]
+__all__ = ["Benchmarks", "Evaluation", "PartPlan", "SftRecipe", "Source", "check_recipe", "sft_hash"]
 
 Mode = Literal["train", "freeze", "lora"]
 
@@ -66,6 +66,21 @@ class Evaluation:
     """Steps; 0: never."""
     rows: int = 16
     """At most so many rows each time."""
+
+
+@dataclass(frozen=True)
+class Benchmarks:
+    """Benchmarks that the trained model is asked at the end, for the run card, as `vesalius evaluate` asks them."""
+
+    names: tuple[str, ...] = ()
+    data: str = ""
+    """Folder of the benchmark's files, or one with a folder for each."""
+    limit: int = 0
+    """Only the first so many items; 0: all."""
+    max_new_tokens: int = 512
+    batch: int = 8
+    baseline: bool = False
+    """Ask the model that was started from, too."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +139,11 @@ class SftRecipe:
     log_every: int = 10
     report_to: tuple[str, ...] = ("tensorboard",)
     eval: Evaluation = field(default_factory=Evaluation)
+    evaluate: Benchmarks = field(default_factory=Benchmarks)
 
 
-_NO_RESULT = ("out", "device", "report_to", "log_every", "save_every", "keep", "check", "eval", "nonfinite",
-              "nonfinite_limit")  # fmt: skip
+_NO_RESULT = ("out", "device", "report_to", "log_every", "save_every", "keep", "check", "eval", "evaluate",
+              "nonfinite", "nonfinite_limit")  # fmt: skip
 
 
 def sft_hash(recipe: SftRecipe) -> str:
@@ -161,6 +177,10 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
         raise OptionError(f"epochs is {recipe.epochs}; it must be positive, or steps be given.", file=path)
     if recipe.eval.every and not recipe.eval.data:
         raise OptionError("eval.every is set, and eval.data names no source.", file=path)
+    if recipe.evaluate.names and not recipe.evaluate.data:
+        raise OptionError("evaluate.names is set, and evaluate.data names no folder.", file=path)
+    if min(recipe.evaluate.max_new_tokens, recipe.evaluate.batch) < 1:
+        raise OptionError("evaluate.max_new_tokens and evaluate.batch must be at least 1.", file=path)
     if not 0 <= recipe.bad_samples <= 1:
         raise OptionError(f"bad_samples is {recipe.bad_samples}; it must be 0 to 1.", file=path)
     for name, value in {"temperature": recipe.temperature, "modality_temperature": recipe.modality_temperature}.items():

@@ -1,4 +1,5 @@
-"""The card of a run: what was trained on what, and how its losses went, as one HTML page that needs nothing else."""
+"""The card of a run: what was trained on what, how its losses went and how it was scored, as one HTML page that needs
+nothing else, and its curves as a PNG beside it."""
 
 from __future__ import annotations
 
@@ -6,16 +7,35 @@ import html
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vesalius.errors import InputError
 from vesalius.training.checkpoint import file_sha256
+from vesalius.training.curves import curves_of, panels_of, save_png, svg_of
 from vesalius.training.recipe_sft import SftRecipe, sft_hash
 
-__all__ = ["write_card"]
+__all__ = ["EvaluationTable", "add_evaluation", "write_card"]
 
-_WIDTH, _HEIGHT = 640, 220
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1c2429}
+h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:1.8rem 0 .4rem}figure{margin:1rem 0}
+.wide{overflow-x:auto}table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;
+border-bottom:1px solid #d8dee2;white-space:nowrap}code,pre{background:#f4f6f7}code{overflow-wrap:anywhere}
+pre{padding:1rem;overflow:auto}svg text{font:11px system-ui,sans-serif;fill:#5b6870}"""
+_PLACE = "<!-- evaluation -->"
+
+
+@dataclass(frozen=True)
+class EvaluationTable:
+    """What `vesalius evaluate` said of the trained model: `title`, the table's `header` and `rows`, `remarks` below it,
+    and the `report` page it wrote."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    remarks: tuple[str, ...] = ()
+    report: str = ""
 
 
 def write_card(
@@ -26,56 +46,59 @@ def write_card(
     skipped: int,
     files: Sequence[Path],
 ) -> Path:
-    """Write `out/card.html` and `out/log.json`; returns the card. `files`: the samples, hashed."""
+    """Write `out/card.html`, `out/curves.png` and `out/log.json`; returns the card. `files`: the samples, hashed."""
     import vesalius
 
     hashes = {str(path): file_sha256(path) for path in files}
-    curves = _curves(log)
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{values[0][1]:.4g}</td><td>{values[-1][1]:.4g}</td></tr>"
-        for name, values in curves.items()
-    )
+    curves = curves_of(log)
+    panels = panels_of(curves)
+    save_png(panels, out / "curves.png")
+    shown = {name for name in curves if name.startswith(("loss", "eval_", "grad_norm", "reward", "tokens_per_s"))}
+    rows = [(name, f"{curves[name][0][1]:.4g}", f"{curves[name][-1][1]:.4g}") for name in sorted(shown)]
     page = [
-        "<!doctype html><meta charset=utf-8><title>Run card</title>",
-        "<style>body{font:15px sans-serif;max-width:46em;margin:2em auto}td,th{padding:.1em .8em;text-align:left}"
-        "pre{background:#f4f4f4;padding:1em;overflow:auto}figure{margin:1em 0}</style>",
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<title>Run card</title><style>{_STYLE}</style>",
         f"<h1>{html.escape(recipe.out)}</h1>",
-        f"<p>vesalius {vesalius.__version__}, recipe sha256 {sft_hash(recipe)}</p>",
+        f"<p>{html.escape(recipe.from_ or recipe.model)}, vesalius {vesalius.__version__}, recipe sha256 "
+        f"<code>{sft_hash(recipe)}</code></p>",
         "<h2>Parts</h2><ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in parts) + "</ul>",
-        f"<h2>Curves</h2><table><tr><th></th><th>first</th><th>last</th></tr>{rows}</table>",
-        *[_figure(name, values) for name, values in curves.items() if len(values) > 1],
-        "<h2>Data</h2><ul>" + "".join(f"<li>{html.escape(p)}: sha256 {h}</li>" for p, h in hashes.items()) + "</ul>",
-        f"<p>{skipped} samples were skipped.</p>",
-        f"<h2>Recipe</h2><pre>{html.escape(json.dumps(asdict(recipe), indent=1, default=str))}</pre>",
+        _PLACE,
+        "<h2>Curves</h2>" + ("" if panels else "<p>Fewer than two steps were logged (log_every).</p>"),
+        *(svg_of(panel) for panel in panels),
+        _table(("", "first", "last"), rows),
+        "<h2>Data</h2><ul>"
+        + "".join(f"<li>{html.escape(path)}: sha256 <code>{digest}</code></li>" for path, digest in hashes.items())
+        + f"</ul><p>{skipped} samples were skipped.</p>",
+        f"<h2>Recipe</h2><pre>{html.escape(json.dumps(asdict(recipe), indent=1, default=str))}</pre></html>",
     ]
     _replace(out / "log.json", json.dumps({"log": list(log), "data_sha256": hashes}, indent=1))
     _replace(out / "card.html", "\n".join(page))
     return out / "card.html"
 
 
-def _curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-    """Losses and gradient norms over steps."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for entry in log:
-        for name, value in entry.items():
-            if name.startswith(("loss", "eval_loss", "grad_norm", "tokens_per_s")) and isinstance(value, int | float):
-                curves.setdefault(name, []).append((int(entry["step"]), float(value)))
-    return curves
-
-
-def _figure(name: str, values: Sequence[tuple[int, float]]) -> str:
-    """A curve as inline SVG."""
-    steps, heights = [step for step, _ in values], [value for _, value in values]
-    low, high = min(heights), max(heights)
-    across, up = max(1, steps[-1] - steps[0]), (high - low) or 1.0
-    places = [((step - steps[0]) / across * _WIDTH, _HEIGHT - (value - low) / up * _HEIGHT) for step, value in values]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return (
-        f"<figure><figcaption>{html.escape(name)}: {low:.4g} to {high:.4g}, "
-        f"steps {steps[0]} to {steps[-1]}</figcaption>"
-        f'<svg viewBox="-2 -4 {_WIDTH + 4} {_HEIGHT + 8}" width="100%" style="border:1px solid #ccc">'
-        f'<polyline points="{points}" fill="none" stroke="#00796b" stroke-width="2"/></svg></figure>'
+def add_evaluation(card: Path, tables: Sequence[EvaluationTable]) -> None:
+    """Put the tables into a card; those of an earlier time are replaced. InputError for a page that is no card."""
+    try:
+        before, mark, rest = card.read_text(encoding="utf-8").partition(_PLACE)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError("the run card cannot be read.", file=card, fix="Run the recipe to its end again.") from exc
+    if not mark:
+        raise InputError("the page is no run card.", file=card, fix="Run the recipe to its end again.")
+    _, again, later = rest.partition(_PLACE)
+    made = "".join(
+        f"<h2>{html.escape(one.title)}</h2>{_table(one.header, one.rows)}"
+        + "".join(f"<p>{html.escape(line)}</p>" for line in one.remarks)
+        + (f'<p>In full: <a href="{html.escape(one.report)}">{html.escape(one.report)}</a></p>' if one.report else "")
+        for one in tables
     )
+    _replace(card, f"{before}{_PLACE}{made}{_PLACE}{later if again else rest}")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return f'<div class="wide"><table>{line(header, "th")}{"".join(line(row, "td") for row in rows)}</table></div>'
 
 
 def _replace(path: Path, text: str) -> None:

@@ -29,6 +29,11 @@ def save_trained(family: Trainable, learning: Learning, base: Path, folder: Path
 def save_checkpoint(family: Trainable, base: Path, folder: Path) -> Path:
     """All weights in the layout and number types of `base`, with its settings and tokenizer; `vesalius.load` reads it.
     Errors as `convert`."""
+    own: Any = getattr(family, "save", None)
+    if own is not None:  # its files are not its network's tensors
+        with appearing(folder) as partial:
+            own(base, partial)
+        return folder
     convert(base, folder, to="same", values=dict(stored_values(family, base)))
     return folder
 

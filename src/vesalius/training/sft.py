@@ -71,7 +71,7 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
 
     from vesalius.inference.model import Model
     from vesalius.models.placement import chosen_device
-    from vesalius.models.registry import load_family, recognise
+    from vesalius.models.registry import load_family
     from vesalius.training.learned_rows import PackedRows, RowStream
     from vesalius.training.meters import Meters
     from vesalius.training.parts import check_parts, learning_parts
@@ -91,8 +91,6 @@ def _train(recipe: SftRecipe, here: Processes, report: Report) -> Trained:
     checked = data.check()
     _check_what_is_shown(recipe, checked)
     learning = learning_parts(family, recipe)
-    if learning.lora is None and recognise(base).layout is None:
-        raise OptionError(f"{family.name} is saved as an adapter alone.", fix="Set parts.language to lora.")
     for line in learning.lines():
         report(line)
     steps = recipe.steps or _steps(recipe, checked, mixture.num_rows)
@@ -359,4 +357,4 @@ def checkpoint_activations(network: Any) -> None:
         if isinstance(module, PreTrainedModel) and id(module) not in inside:
             inside |= {id(child) for child in module.modules()}
             if module.supports_gradient_checkpointing:
-                module.gradient_checkpointing_enable({"use_reentrant": False})
+                module.activation_checkpointing_enable({"use_reentrant": False})

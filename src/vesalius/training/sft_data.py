@@ -13,8 +13,11 @@ import numpy as np
 from vesalius.dialogue.samples import MaskTarget, Sample, Targets, read_samples, write_samples
 from vesalius.errors import InputError, OptionError, VesaliusError
 from vesalius.inference.model import Model
+from vesalius.models.contract import SliceMask, VolumeMask
+from vesalius.study.items import Volume
 from vesalius.training.data.conversation import conversation_of, saying_of
 from vesalius.training.data.mixture import Mixture, Pick
+from vesalius.training.data.row_problems import sayable
 from vesalius.training.learned_rows import Learned, Row, learned_masks, learned_tokens, packed_row
 from vesalius.training.packing import RowPacker, Skipped, rows_of_lengths
 from vesalius.training.recipe_sft import SftRecipe, Source
@@ -135,6 +138,10 @@ class SftData:
             sample = _with_masks_said(sample)
             if masks := _masks(sample, folder):
                 options["masks"] = masks
+        answers = [turn for turn in sample.turns if turn.role == "assistant"]
+        if not any(turn.text.strip() or sayable(turn.targets) for turn in answers):
+            raise InputError(f"{where}: nothing of it is learnt, every label is masked: each of its {len(answers)} "
+                             "answers is empty.", fix="Give the answer a text or targets.")  # fmt: skip
         try:
             spoken = conversation_of(sample, folder, self._saying)
         except (InputError, OptionError) as exc:
@@ -222,7 +229,7 @@ def _with_masks_said(sample: Sample) -> Sample:
 
 
 def _masks(sample: Sample, folder: Path) -> list[Any]:
-    """The masks that the sample's answers say, in order: arrays `[H, W]` uint8, 255 inside."""
+    """The masks that the sample's answers say, in order, as `prepare` takes them."""
     made: list[Any] = []
     for turn in sample.turns:
         targets = turn.targets
@@ -231,22 +238,39 @@ def _masks(sample: Sample, folder: Path) -> list[Any]:
         # A turn without text says its masks where it has no other place to say.
         alone = not turn.text.strip() and not targets.boxes and not targets.points
         if alone or "<mask>" in turn.text:
-            made += [drawn_mask(mask, folder) for mask in targets.masks]
+            made += [_placed_mask(mask, sample, folder) for mask in targets.masks]
     return made
+
+
+def _placed_mask(mask: MaskTarget, sample: Sample, folder: Path) -> Any:
+    """A mask target as `prepare` takes it: of a picture, of one slice of a volume, or of the whole of it."""
+    if sample.media[mask.media].kind != "volume":
+        return drawn_mask(mask, folder)
+    if mask.slice is not None:
+        return SliceMask(drawn_mask(mask, folder), mask.slice, mask.axis or "axial")
+    item = None if mask.rle is not None else _read_mask(mask, folder)
+    if not isinstance(item, Volume):
+        raise InputError("a mask of a volume is neither a volume nor of a slice.", fix="Name its slice, or a .nii.gz.")
+    return VolumeMask(item, mask.value)
 
 
 def drawn_mask(mask: MaskTarget, folder: Path) -> Any:
     """A mask target as uint8, 255 inside; `folder`: that of the samples file."""
     from vesalius.findings.masks import decode_rle
-    from vesalius.study.read import read
 
     if mask.rle is not None:
         return decode_rle(mask.rle.model_dump()).astype(np.uint8) * 255
-    try:
-        item: Any = read(folder / str(mask.path)).items[0]
-    except VesaliusError as exc:
-        raise InputError(f"the mask {mask.path} cannot be read.") from exc
+    item = _read_mask(mask, folder)
     if not hasattr(item, "values"):
         raise InputError(f"the mask {mask.path} is no picture.")
     values: Any = item.values()
     return ((values == mask.value) if mask.value is not None else (values > 0)).astype(np.uint8) * 255
+
+
+def _read_mask(mask: MaskTarget, folder: Path) -> Any:
+    from vesalius.study.read import read
+
+    try:
+        return read(folder / str(mask.path)).items[0]
+    except VesaliusError as exc:
+        raise InputError(f"the mask {mask.path} cannot be read.") from exc

@@ -16,7 +16,7 @@ from vesalius.findings.masks import encode_rle
 from vesalius.models.citrusv.masks import mask_losses, read_mask, sam_picture
 from vesalius.models.citrusv.module import CitrusModel, Decoded, PictureFeatures, build_citrus
 from vesalius.models.citrusv.names import OurTensors, home_of, is_unused
-from vesalius.models.citrusv.plan import CitrusOptions, Plan, Sample, picture_for_sam, segmented_sights
+from vesalius.models.citrusv.plan import CitrusOptions, Plan, Sample, masks_on, picture_for_sam, segmented_sights
 from vesalius.models.citrusv.prompt import ADDED, prompt_and_answer, with_pictures_placed, with_tokens
 from vesalius.models.citrusv.said import mask_findings, place_findings
 from vesalius.models.citrusv.settings import SegSettings, read_settings
@@ -109,7 +109,8 @@ class CitrusV(QwenVl):
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
         """Named tensors of one conversation: those of Qwen2.5-VL, `prompt_input_ids` and `answer_ids`,
         `sam_pixel_values` `[K, 3, S, S]` of what is segmented (one picture, or every slice of a volume), `gt_masks`
-        `[n, S/4, S/4]` uint8 where masks are given. See `CitrusOptions`."""
+        `[m, S/4, S/4]` uint8 where masks are given: one per [SEG], of a volume one per slice it lies on.
+        See `CitrusOptions`."""
         chosen = options_from(CitrusOptions, options)
         edge = self.whole.picture_px
         if chosen.sam_image_size not in (None, edge):
@@ -119,10 +120,12 @@ class CitrusV(QwenVl):
         if segmented:
             pictures = [picture_for_sam(sight, chosen.sam_image_from) for sight in segmented]
             made.tensors["sam_pixel_values"] = torch.cat([sam_picture(picture, edge) for picture in pictures])
+        sample = Sample(len(segmented), None)
         if chosen.masks is not None:
-            made.tensors["gt_masks"] = torch.stack([read_mask(mask, edge // 4) for mask in chosen.masks])
-        count = None if chosen.masks is None else len(chosen.masks)
-        made.plan = Plan(chosen, segmented, (Sample(len(segmented), count),))
+            truth, drawn = masks_on(chosen.masks, segmented, made.media)
+            made.tensors["gt_masks"] = torch.stack([read_mask(mask, edge // 4) for mask in truth])
+            sample = Sample(len(segmented), len(chosen.masks), drawn)
+        made.plan = Plan(chosen, segmented, (sample,))
         return made
 
     def prepare_many(self, conversations: Sequence[Conversation], **options: Any) -> Prepared:
@@ -241,11 +244,11 @@ class CitrusV(QwenVl):
         each: Sequence[Any] = [masks] if len(plan.samples) == 1 else masks
         if len(each) != len(plan.samples):
             raise InputError(f"{len(each)} lists of masks for {len(plan.samples)} conversations.")
-        truth = [read_mask(mask, self.whole.picture_px // 4) for some in each for mask in some or ()]
+        truth = [read_mask(mask, self.whole.picture_px // 4) for some in each for mask in some or ()]  # of pictures
         changed = copy(batch)
         changed.tensors = {**batch, "gt_masks": torch.stack(truth)} if truth else dict(batch)
         samples = [
-            replace(one, masks=None if some is None else len(some))
+            replace(one, masks=None if some is None else len(some), drawn=tuple((0, k) for k in range(len(some or ()))))
             for one, some in zip(plan.samples, each, strict=True)
         ]
         changed.plan = replace(plan, samples=tuple(samples))
@@ -267,8 +270,10 @@ class CitrusV(QwenVl):
                 prompts = self.whole.seg_projector(hidden[positions.to(hidden.device)])
                 if seg_grad_hook is not None and prompts.requires_grad:
                     prompts.register_hook(lambda gradient: gradient * seg_grad_hook)
-                pixels = batch["sam_pixel_values"][picture][None].to(hidden.device)
-                drawn.append(self.whole.decode(self.whole.features(pixels), prompts).masks)
+                for number in sorted({number for number, _ in sample.drawn}):
+                    pixels = batch["sam_pixel_values"][picture + number][None].to(hidden.device)
+                    said = torch.tensor([k for at, k in sample.drawn if at == number], device=prompts.device)
+                    drawn.append(self.whole.decode(self.whole.features(pixels), prompts[said]).masks)
             start += length
             picture += sample.pictures
         return drawn

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vesalius.errors import OptionError
+from vesalius.errors import InputError, OptionError
+from vesalius.models.contract import SliceMask, VolumeMask
 from vesalius.models.qwen_vl.prepared import Prepared, VlOptions
 from vesalius.models.qwen_vl.sights import Sight
 from vesalius.study.items import Volume
 
-__all__ = ["CitrusOptions", "Plan", "Sample", "picture_for_sam", "segmented_sights"]
+__all__ = ["CitrusOptions", "Plan", "Sample", "masks_on", "picture_for_sam", "segmented_sights"]
 
 
 @dataclass(frozen=True)
 class CitrusOptions(VlOptions):
     """As `VlOptions`, and: `sam_image_from`: "original" or "smart_resized" (the shrunk picture, as published).
     `sam_image_size`, `sam_resample`: checked against the checkpoint.  `seg_image`: which picture the masks are of.
-    `mask_resize`: "bilinear" or "nearest_256" (as published).  `masks`: one per [SEG] of a training answer.
+    `mask_resize`: "bilinear" or "nearest_256" (as published).  `masks`: one per [SEG] of a training answer (see
+    `masks_on`).
     `seg_grad_hook`, `loss`: taken by `loss`."""
 
     sam_image_from: str = "original"
@@ -43,10 +45,12 @@ class CitrusOptions(VlOptions):
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation of a row: how many pictures SAM2 gets for it, how many masks are learned (None: none given)."""
+    """One conversation of a row: how many pictures SAM2 gets for it, how many of its [SEG] are learned (None: no masks
+    given), and on what: (picture, [SEG]) of every mask, by picture."""
 
     pictures: int
     masks: int | None
+    drawn: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,45 @@ def segmented_sights(made: Prepared, number: int) -> list[Sight]:
     if isinstance(made.media[chosen.where.item], Volume):
         return [sight for sight in pictures if sight.where.item == chosen.where.item]
     return [chosen]
+
+
+def masks_on(
+    masks: Sequence[Any], sights: Sequence[Sight], media: Sequence[Any]
+) -> tuple[list[Any], tuple[tuple[int, int], ...]]:
+    """(mask pictures, (picture, [SEG]) of each), by picture. `masks`: one per [SEG]: a picture, which lies on the first
+    of `sights`, a `SliceMask` or a `VolumeMask`. InputError for slices that are not shown and masks of another grid."""
+    placed: list[tuple[int, int, Any]] = []
+    for said, mask in enumerate(masks):
+        if isinstance(mask, VolumeMask):
+            shape = _volume_of(sights, media).shape
+            if mask.volume.shape != shape:
+                raise InputError(f"a mask is {mask.volume.shape}, its volume {shape}.", fix="Give it in the same grid.")
+            for number, sight in enumerate(sights):
+                axis, index = sight.where.axis, sight.where.slice_index
+                if axis is not None and index is not None:
+                    placed.append((number, said, mask.on(axis, index)))
+        elif isinstance(mask, SliceMask):
+            _volume_of(sights, media)
+            shown = {(sight.where.axis, sight.where.slice_index): number for number, sight in enumerate(sights)}
+            number = shown.get((mask.axis, mask.index))
+            if number is None:
+                listed = ", ".join(f"{index}" for _, index in shown)
+                raise InputError(
+                    f"a mask lies on {mask.axis} slice {mask.index}, which is not shown ({sights[0].where.axis} "
+                    f"{listed} are).", fix="Show more slices (num_slices in the medium's meta), or give a whole mask.",
+                )  # fmt: skip
+            placed.append((number, said, mask.pixels))
+        else:
+            placed.append((0, said, mask))
+    placed.sort(key=lambda one: one[:2])
+    return [mask for _, _, mask in placed], tuple((number, said) for number, said, _ in placed)
+
+
+def _volume_of(sights: Sequence[Sight], media: Sequence[Any]) -> Volume:
+    item = media[sights[0].where.item] if sights else None
+    if not isinstance(item, Volume):
+        raise InputError("a mask of a volume is given, and no volume is segmented.", fix="Give a mask of the picture.")
+    return item
 
 
 def picture_for_sam(sight: Sight, source: str) -> Any:

@@ -1,8 +1,13 @@
-"""The starter's weights folder: `see.safetensors` (dense head), `say.safetensors` (projector, LoRA), `config.json`."""
+"""The starter's weights folder: `see.safetensors` (dense head), `say.safetensors` (projector, LoRA), `config.json`.
+
+Once the language model was trained further, `say.safetensors` also holds the tensors in which it is no longer the base
+with its additions, whole.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +22,19 @@ from vesalius.models.parts.see_head import SeeHead
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import see_config
 
-__all__ = ["export_weights", "load_head", "load_speech", "save_head", "save_speech"]
+__all__ = [
+    "export_weights",
+    "load_head",
+    "load_language_changes",
+    "load_speech",
+    "save_head",
+    "save_network",
+    "save_speech",
+]
 
 SEE_FILE, SAY_FILE = "see.safetensors", "say.safetensors"
+LANGUAGE = "language."
+"""Prefix of the language model's whole tensors."""
 
 
 def save_head(head: SeeHead, folder: Path) -> None:
@@ -50,7 +65,7 @@ def save_speech(adapted: Any, projector: Projector, folder: Path) -> None:
 
 def load_speech(folder: Path, config: StarterConfig, hidden: int) -> tuple[Projector, dict[str, Lora]]:
     """(projector, LoRA by matrix name), float32."""
-    tensors = _read(folder / SAY_FILE)
+    tensors = _read(folder / SAY_FILE, ("projector.", "lora."))
     projector = Projector(config.features, hidden)
     _fill(projector, _under(tensors, "projector."), folder / SAY_FILE)
     pairs = _under(tensors, "lora.")
@@ -60,6 +75,34 @@ def load_speech(folder: Path, config: StarterConfig, hidden: int) -> tuple[Proje
         return projector.eval(), {n: Lora(pairs[f"{n}.down"], pairs[f"{n}.up"], scale) for n in names}
     except KeyError as exc:
         raise CheckpointError(f"half of a LoRA pair is missing: {exc.args[0]}.", file=folder / SAY_FILE) from exc
+
+
+def load_language_changes(folder: Path) -> dict[str, Tensor]:
+    """Published name → float32 value of the language model's tensors that the folder holds whole; none of a starter
+    that was not trained further."""
+    return _under(_read(folder / SAY_FILE, (LANGUAGE,)), LANGUAGE)
+
+
+def save_network(speech: Any, source: Path, folder: Path) -> None:
+    """Write a starter whose projector and language model were trained further as a new weights folder. `speech`: the
+    `StarterSpeech` now; `source`: the folder it was loaded from. Values are float32; tensors of the language model that
+    did not change are not stored."""
+    from vesalius.models.parts.llama_decode import merge_lora
+    from vesalius.models.starter.config import CONFIG_FILE, load_config
+    from vesalius.models.starter_base.smollm2 import language_tensors
+
+    _, lora = load_speech(source, load_config(source), hidden=speech.language.config.hidden_size)
+    before = {**merge_lora(language_tensors(), lora), **load_language_changes(source)}
+    now = {name: value.detach().float().cpu() for name, value in speech.language.named_parameters()}
+    kept = load_language_changes(source).keys()
+    changed = {name for name, value in now.items() if name in kept or not torch.equal(value, before[name])}
+    pairs = {name: value for name, value in _read(source / SAY_FILE, ("lora.",)).items()
+             if name.removeprefix("lora.").rpartition(".")[0] not in changed}  # fmt: skip
+    seen = {f"projector.{name}": value.detach().float().cpu() for name, value in speech.projector.state_dict().items()}
+    own = {f"{LANGUAGE}{name}": now[name] for name in changed}
+    _save({name: value.contiguous() for name, value in {**seen, **pairs, **own}.items()}, folder / SAY_FILE)
+    for name in (SEE_FILE, CONFIG_FILE):
+        shutil.copyfile(source / name, folder / name)
 
 
 def export_weights(source: Path, target: Path) -> int:
@@ -85,12 +128,14 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
     os.replace(part, path)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _read(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    """The tensors whose names begin with one of `prefixes`, as float32."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return {name: value.float() for name, value in load_file(path).items()}
+        with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType]
+            names: list[str] = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118
+            return {name: file.get_tensor(name).float() for name in names}
     except (OSError, SafetensorError) as exc:
         raise CheckpointError(
             "the starter's weights cannot be read.", file=path, fix="Reinstall vesalius or run `make train-starter`."

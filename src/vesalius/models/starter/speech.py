@@ -17,7 +17,7 @@ from vesalius.errors import InputError
 from vesalius.models.contract import NamedTensors
 from vesalius.models.parts.projector import Projector
 from vesalius.models.parts.segment_attention import segment_keywords
-from vesalius.models.starter.checkpoint import load_speech
+from vesalius.models.starter.checkpoint import load_language_changes, load_speech
 from vesalius.models.starter.config import StarterConfig
 
 __all__ = ["Row", "StarterSpeech", "lengths_of", "load_trainable", "pack"]
@@ -89,7 +89,7 @@ def load_trainable(folder: Path, config: StarterConfig, projector: Projector) ->
     language = load_language()
     _, lora = load_speech(folder, config, hidden=language.config.hidden_size)
     with torch.no_grad():
-        merged = merge_lora(language_tensors(), lora)
+        merged = {**merge_lora(language_tensors(), lora), **load_language_changes(folder)}
         for name, parameter in language.named_parameters():
             # A copy each: the base is mapped from its file, which training must not write to.
             parameter.data = merged[name].clone()

@@ -20,7 +20,7 @@ from vesalius.models.contract import Conversation, NamedTensors, RowLoss, RowSta
 from vesalius.models.parts.network_parts import divided
 from vesalius.models.parts.speak import speak, speak_batch
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.models.starter.checkpoint import load_head, load_speech
+from vesalius.models.starter.checkpoint import load_head, load_language_changes, load_speech, save_network
 from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
 from vesalius.models.starter.eyes import Eyes, has_bfloat16_tiles
 from vesalius.models.starter.look import Look, look_at
@@ -92,7 +92,14 @@ class Starter:
             lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
         )
         projector, lora = load_speech(folder, config, hidden=576)
-        return cls(config, eyes, projector, lean_language(lora=lora), load_tokenizer(), folder)
+        return cls(
+            config,
+            eyes,
+            projector,
+            lean_language(lora=lora, changes=load_language_changes(folder)),
+            load_tokenizer(),
+            folder,
+        )
 
     @cached_property
     def model(self) -> StarterSpeech:
@@ -111,6 +118,11 @@ class Starter:
         the files hold apart."""
         name = published if published.startswith("projector.") else ""
         return self.model.state_dict(keep_vars=True).get(name)
+
+    def save(self, base: Path, folder: Path) -> None:
+        """Write the starter with its projector and language model as they are now into the empty `folder`; `base`: the
+        weights folder it was loaded from."""
+        save_network(self.model, base, folder)
 
     @property
     def decoder(self) -> LlamaDecoder | HfDecoder:

@@ -30,6 +30,7 @@ class SampleIndex:
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
         self.source = os.fspath(source)
+        self._opened: dict[int, Any] = {}
         self.files = sample_files(source)
         self._starts = array("q")
         """Where a row begins in its file (JSONL), or its number in it (Parquet)."""
@@ -37,7 +38,6 @@ class SampleIndex:
         """Position of each file's first row."""
         self._numbers = array("q")
         self.modalities: dict[str, array[int]] = {}
-        self._opened: dict[int, Any] = {}
         self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._bounds: dict[int, list[int]] = {}
         """File → the first row of each of its Parquet row groups."""

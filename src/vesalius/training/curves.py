@@ -1,0 +1,180 @@
+"""The curves of a run: what was logged over steps, gathered into panels, drawn as SVG for a page and as one PNG."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
+
+__all__ = ["Curve", "Panel", "curves_of", "panels_of", "save_png", "svg_of"]
+
+Curve = list[tuple[int, float]]
+"""(step, value) pairs in order of steps."""
+
+_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Loss", ("loss", "eval_loss")),
+    ("Loss by task", ("loss/task/",)),
+    ("Held-out loss by task", ("eval_loss/task/",)),
+    ("Loss by kind", ("loss/",)),
+    ("Gradient norm", ("grad_norm", "grad_norm/")),
+    ("Reward", ("reward", "rewards/", "eval_reward", "eval_rewards/")),
+    ("Learning rate", ("learning_rate", "learning_rate/")),
+    ("Tokens a second", ("tokens_per_s",)),
+)
+"""Panel → names, or beginnings of names (with "/"), of what it shows; each curve is shown once, in the first."""
+_WIDTH, _HEIGHT = 640, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 40, 28
+_MOST = 7
+"""Curves of one panel; there are as many colours."""
+_INK, _FAINT, _LINE, _PAPER = (28, 36, 41), (91, 104, 112), (216, 222, 226), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share axes, by the name their legend shows."""
+
+    title: str
+    curves: Mapping[str, Curve]
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """The first and last step of any."""
+        every = [step for curve in self.curves.values() for step, _ in curve]
+        return min(every), max(max(every), min(every) + 1)
+
+    @property
+    def values(self) -> list[float]:
+        """Round numbers that span all values."""
+        every = [value for curve in self.curves.values() for _, value in curve]
+        return ticks(min(every), max(every))
+
+
+def curves_of(log: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
+    """Every number that Trainer's history holds, by name, in order of steps. What is no finite number is left out."""
+    curves: dict[str, Curve] = {}
+    for entry in log:
+        for name, value in entry.items():
+            if name not in ("step", "epoch") and isinstance(value, int | float) and math.isfinite(value):
+                curves.setdefault(name, []).append((int(entry.get("step", 0)), float(value)))
+    return curves
+
+
+def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
+    """The curves of two points or more, in groups; a group of more than seven is cut to its first seven."""
+    left = {name: curve for name, curve in curves.items() if len(curve) > 1}
+    panels: list[Panel] = []
+    for title, wanted in _GROUPS:
+        chosen: dict[str, Curve] = {}
+        for name in list(left):
+            begins = next((one for one in wanted if name == one or (one.endswith("/") and name.startswith(one))), None)
+            if begins is not None:
+                shown = name.removeprefix(begins) if begins.endswith("/") else name.removeprefix("eval_")
+                apart = name == "eval_loss" or begins.startswith("eval_reward")
+                chosen[f"held-out {shown}" if apart else shown] = left.pop(name)
+        if title == "Loss by kind" and len(chosen) == 1:
+            continue  # the loss itself
+        if chosen:
+            panels.append(Panel(title, dict(list(chosen.items())[:_MOST])))
+    return panels
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """At most `count` + 2 round numbers that span `low` to `high`."""
+    span = (high - low) or abs(high) or 1.0
+    unit = 10.0 ** math.floor(math.log10(span / count))
+    step = next(unit * times for times in (1, 2, 2.5, 5, 10) if span / (unit * times) <= count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [place * step for place in range(first, max(last, first + 1) + 1)]
+
+
+class _Frame:
+    """Where a panel's values lie on a surface of 640 x 240 whose y grows downwards."""
+
+    def __init__(self, panel: Panel) -> None:
+        (self.start, self.end), self.up = panel.steps, panel.values
+        self.low, self.high = self.up[0], self.up[-1]
+        marks = ticks(float(self.start), float(self.end))
+        self.across = sorted({int(one) for one in marks if self.start <= one <= self.end and one == int(one)})
+
+    def at(self, step: float, value: float) -> tuple[float, float]:
+        x = _LEFT + (step - self.start) / (self.end - self.start) * (_WIDTH - _LEFT - _RIGHT)
+        y = _HEIGHT - _BOTTOM - (value - self.low) / (self.high - self.low) * (_HEIGHT - _TOP - _BOTTOM)
+        return x, y
+
+
+def svg_of(panel: Panel) -> str:
+    """A panel as a figure with inline SVG, whose caption tells each curve's first and last value."""
+    from vesalius.findings.legend import PALETTE
+
+    frame = _Frame(panel)
+    parts: list[str] = []
+    for value in frame.up:
+        x, y = frame.at(frame.start, value)
+        parts.append(f'<line x1="{x:.1f}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d8dee2"/>'
+                     f'<text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')  # fmt: skip
+    for step in frame.across:
+        x, _ = frame.at(step, frame.low)
+        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{step}</text>')
+    told: list[str] = []
+    for colour, (name, curve) in zip(PALETTE, panel.curves.items(), strict=False):
+        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in (frame.at(*point) for point in curve))
+        inked = f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}"
+        parts.append(f'<polyline points="{places}" fill="none" stroke="{inked}" stroke-width="2"/>')
+        told.append(f'<span style="color:{inked}">■</span> {html.escape(name)} {curve[0][1]:.4g} → {curve[-1][1]:.4g}')
+    title = html.escape(panel.title)
+    return (
+        f"<figure><figcaption><b>{title}</b> by step: {', '.join(told)}</figcaption>"
+        f'<svg viewBox="0 {_TOP - 12} {_WIDTH} {_HEIGHT - _TOP + 12}" width="100%" role="img" aria-label="{title}">'
+        f"{''.join(parts)}</svg></figure>"
+    )
+
+
+def save_png(panels: Sequence[Panel], path: Path) -> None:
+    """All panels below one another as a PNG, 1280 pixels wide. Nothing is written where there is none."""
+    if not panels:
+        return
+    from PIL import Image, ImageDraw
+
+    scale = 2
+    sheet = Image.new("RGB", (_WIDTH * scale, _HEIGHT * scale * len(panels)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for place, panel in enumerate(panels):
+        _draw(draw, panel, scale, place * _HEIGHT)
+    part = path.with_name(f".{path.name}.part")
+    sheet.save(part, "PNG")
+    part.replace(path)
+
+
+def _draw(draw: ImageDraw.ImageDraw, panel: Panel, scale: int, down: int) -> None:
+    from vesalius.findings.legend import PALETTE, draw_text, latin, text_size
+
+    frame, size = _Frame(panel), 11 * scale
+
+    def on(x: float, y: float) -> tuple[float, float]:
+        return x * scale, (y + down) * scale
+
+    for value in frame.up:
+        x, y = frame.at(frame.start, value)
+        draw.line([on(x, y), on(_WIDTH - _RIGHT, y)], fill=_LINE, width=scale)
+        label = f"{value:.4g}"
+        width = text_size(label, size)[0] / scale
+        draw_text(draw, on(x - 6 - width, y - 7), label, size, _FAINT)
+    for step in frame.across:
+        x, _ = frame.at(step, frame.low)
+        draw_text(draw, on(x - text_size(str(step), size)[0] / scale / 2, _HEIGHT - 20), str(step), size, _FAINT)
+    draw_text(draw, on(12, 8), panel.title, size + 2 * scale, _INK)
+    x = 24 + text_size(panel.title, size + 2 * scale)[0] / scale
+    for colour, (name, curve) in zip(PALETTE, panel.curves.items(), strict=False):
+        draw.line([on(*frame.at(*point)) for point in curve], fill=colour, width=2 * scale, joint="curve")
+        label = latin(name) or "-"
+        wide = text_size(label, size)[0] / scale
+        if x + 14 + wide <= _WIDTH - _RIGHT:
+            draw.rectangle([on(x, 12), on(x + 9, 21)], fill=colour)
+            draw_text(draw, on(x + 13, 9), label, size, _FAINT)
+        x += wide + 26
