@@ -94,7 +94,7 @@ def deviations(folder: Path) -> dict[str, Deviation]:
     asked = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
     made: dict[str, torch.Tensor] = {}
     for bits in ("", "8bit", "4bit"):
-        more = {"quantize": bits} if bits else {}
+        more: dict[str, Any] = {"quantize": bits} if bits else {}
         model: Any = vesalius.load(str(folder), device="cpu", dtype="float32", **more)
         made[bits] = model.logits(model.prepare(asked)).detach().float().flatten(0, -2)
     exact = made.pop("")

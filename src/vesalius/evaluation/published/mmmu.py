@@ -72,10 +72,10 @@ def open_right(answer: str, true: Sequence[str]) -> bool:
     said += [one for piece in pieces for pattern in _NUMBERS for found in re.findall(pattern, piece)
              for one in _comparable(found)]  # fmt: skip
     for one in said:
-        if isinstance(one, float):
-            if one in references:
+        if isinstance(one, str):
+            if any(isinstance(text, str) and text in one for text in references):
                 return True
-        elif any(isinstance(text, str) and text in one for text in references):
+        elif one in references:
             return True
     return False
 
