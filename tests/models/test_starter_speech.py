@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,15 @@ import torch
 import vesalius
 from tests.models.parity import user
 from tests.models.test_packed_rows import close, gradients
-from vesalius.errors import InputError, WeightsMissingError
+from vesalius.errors import InputError
 from vesalius.models.starter.starter import Starter
 
 pytestmark = pytest.mark.needs_starter
 
 
 @pytest.fixture(scope="module")
-def starter() -> Any:
-    try:
-        return vesalius.load("starter", device="cpu")
-    except WeightsMissingError:
-        if os.environ.get("VESALIUS_REQUIRE_STARTER"):
-            raise
-        pytest.skip("the starter's base weights are not here (`make starter`)")
+def starter(starter_base_folder: Path) -> Any:
+    return vesalius.load("starter", device="cpu")
 
 
 def samples(model: Any) -> list[Any]:

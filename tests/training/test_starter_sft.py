@@ -14,10 +14,9 @@ from PIL import Image
 
 import vesalius
 from vesalius.cli.main import main
-from vesalius.errors import CheckpointError, WeightsMissingError
+from vesalius.errors import CheckpointError
 from vesalius.inference.identity import identify
 from vesalius.models.starter.starter import WEIGHTS
-from vesalius.models.starter_base import find_base
 from vesalius.phantoms import draw_picture
 from vesalius.training.recipe_reading import filled
 from vesalius.training.recipe_sft import SftRecipe, check_recipe
@@ -29,12 +28,8 @@ pytestmark = pytest.mark.skipif(not (WEIGHTS / "config.json").is_file(), reason=
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(starter_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three pictures whose answers no starter gives."""
-    try:
-        find_base()
-    except WeightsMissingError:
-        pytest.skip("the starter's base weights are not here (`make starter`)")
     folder = tmp_path_factory.mktemp("data")
     rows: list[str] = []
     for seed in range(3):

@@ -134,7 +134,7 @@ def _read(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
 
     try:
         with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType]
-            names: list[str] = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118
+            names: list[str] = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118 (no dict)
             return {name: file.get_tensor(name).float() for name in names}
     except (OSError, SafetensorError) as exc:
         raise CheckpointError(

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +81,10 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     shards = encode_phantoms(recipe, config, encode, lambda _: None) + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
     see = recipe.see
-
-    def train_round(into: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
-        return train_see(
-            head,
-            shards,
-            into,
-            steps=steps,
-            batch=see.batch,
-            learning_rate=rate,
-            seed=seed,
-            budget_s=see.budget_minutes * 60 or None,
-            bf16=recipe.bf16,
-        )
-
-    log = _rounds("see", see, folder, recipe.seed, train_round)
+    train = partial(
+        train_see, head, shards, batch=see.batch, budget_s=see.budget_minutes * 60 or None, bf16=recipe.bf16
+    )
+    log = _rounds("see", see, folder, recipe.seed, train)
     save_head(head, folder)
     _write_json(folder / "see_log.json", log)
 
@@ -124,35 +114,28 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
         language.to(dtype=torch.bfloat16)  # pyright: ignore[reportCallIssue]
     task = SayTask(adapted_language(language, config), Projector(config.features, 576))
     say = recipe.say
-
-    def train_round(into: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
-        return train_say(
-            task,
-            rows,
-            into,
-            steps=steps,
-            accumulate=say.accumulate,
-            learning_rate=rate,
-            seed=seed,
-            budget_s=say.budget_minutes * 60 or None,
-            bf16=recipe.bf16,
-        )
-
-    log = _rounds("say", say, folder, recipe.seed, train_round)
+    train = partial(
+        train_say, task, rows, accumulate=say.accumulate, budget_s=say.budget_minutes * 60 or None, bf16=recipe.bf16
+    )
+    log = _rounds("say", say, folder, recipe.seed, train)
     save_speech(task.language, task.projector, folder)
     _write_json(folder / "say_log.json", log)
 
 
 def _rounds(
-    name: str, stage: SeeStage | SayStage, folder: Path, seed: int, train: Callable[[Path, int, float, int], Any]
+    name: str, stage: SeeStage | SayStage, folder: Path, seed: int, train: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """Train a stage's first round and its restarts, each into a folder of its own; the logs in one, and the steps."""
+    """Train a stage's first round and its restarts, each into a folder of its own; the logs in one, and the steps.
+
+    `train` takes that folder, `steps`, `learning_rate` and `seed`.
+    """
     rounds = [(stage.steps, stage.learning_rate)] + [
         (stage.restart_steps, stage.restart_learning_rate)
     ] * stage.restarts
     history: list[Any] = []
     for number, (steps, rate) in enumerate(rounds):
-        log = train(folder / (name if number == 0 else f"{name}-restart-{number}"), steps, rate, seed + number)
+        into = folder / (name if number == 0 else f"{name}-restart-{number}")
+        log = train(into, steps=steps, learning_rate=rate, seed=seed + number)
         if log["steps"] < steps:
             raise OptionError(
                 f"stage {name} stopped at step {log['steps']} of {steps}: time is up.", fix="Start it again to go on."
