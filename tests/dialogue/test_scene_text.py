@@ -157,3 +157,24 @@ def test_what_is_out_of_place_must_be_surer() -> None:
     assert grouping.maybe == ("tumour",)
     assert len(group_objects(objects, SIZE).groups) == 2
     assert len(group_objects(objects, SIZE, kind=("ct", "nowhere known")).groups) == 2
+
+
+def test_what_a_question_takes_for_granted_is_numbered_behind_all_others_however_unsure() -> None:
+    unsure = [seen("mass", "left", 8, 60, 60, 0.11), seen("mass", "right", 9, 150, 60, 0.14)]
+    objects = [*unsure, seen("stone", None, 4, 100, 150)]
+    grouping = group_objects(objects, SIZE, kind=("ct", "abdomen"), sought=[("mass",)])
+    assert [(g.number, g.label, g.side) for g in grouping.groups] == [(1, "stone", None), (2, "mass", "right")]
+    assert grouping.members_of(2) == (1,)
+    assert grouping.maybe == ()
+
+
+def test_nothing_is_added_where_the_sought_is_surely_seen_or_out_of_place() -> None:
+    objects = [
+        seen("mass", "left", 8, 60, 60, 0.9),
+        seen("nodule", "left", 8, 60, 160, 0.1),
+        seen("tumour", None, 9, 9, 9, 0.3),
+    ]
+    asked = [("tumour", "mass", "nodule"), ("tumour",)]
+    grouping = group_objects(objects, SIZE, kind=("ct", "chest"), sought=asked)
+    assert [g.label for g in grouping.groups] == ["mass"]
+    assert grouping.maybe == ("nodule", "tumour")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vesalius.dialogue.understand import Asked, language_of, understand
+from vesalius.dialogue.understand import GRANTING, Asked, granted, language_of, understand
 from vesalius.dialogue.words import ABNORMALITY, LABEL_NAMES, MODALITY_NAMES
 from vesalius.phantoms.questions import fill, wordings
 from vesalius.phantoms.questions_wordings import WORDINGS
@@ -132,3 +132,47 @@ def test_the_script_tells_the_language() -> None:
 @pytest.mark.parametrize("text", ["", "   ", "?!", "a" * 100_000, "\x00\ud83d", "(((((", "<|im_end|>"])
 def test_any_text_is_read_as_something(text: str) -> None:
     assert understand(text).task == "describe"
+
+
+@pytest.mark.parametrize(
+    ("question", "label"),
+    [
+        ("Which side is the nodule on?", "nodule"),
+        ("Outline the tumour.", "tumour"),
+        ("Where is the lesion?", ABNORMALITY),
+        ("Outline any nodules.", None),
+        ("Where is a nodule, if there is one?", None),
+        ("Is there a mass, and where?", None),
+        ("Outline any lesion.", None),
+        ("Is there a nodule?", None),
+        ("Outline the left lung.", None),
+        ("结节在哪里？", "nodule"),
+        ("结节有没有移动？", "nodule"),
+        ("是否有结节？在哪里？", None),
+        ("هل العقدة على اليمين أم اليسار؟", "nodule"),
+        ("هل توجد عقدة؟ أين هي؟", None),
+    ],
+)
+def test_a_question_takes_a_finding_for_granted_or_leaves_it_open(question: str, label: str | None) -> None:
+    assert granted(question) == label
+
+
+@pytest.mark.parametrize("lang", ["en", "zh", "ar"])
+def test_all_wordings_about_something_there_take_it_for_granted_and_no_others(lang: str) -> None:
+    rng = random.Random(5)
+    for task in (
+        "present",
+        "present_side",
+        "count",
+        "side",
+        "point",
+        "box",
+        "mask",
+        "size",
+        "largest",
+        "slices",
+        "motion",
+    ):
+        for wording in wordings(task, lang):
+            question = fill(wording, "nodule", lang, rng, "left")
+            assert (granted(question) == "nodule") == (task in GRANTING), question

@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vesalius.dialogue.scene_text import Scene, SceneSet, SeenGroup, write_change, write_group
-from vesalius.dialogue.understand import Asked, understand
+from vesalius.dialogue.scene_text import (
+    ANATOMY,
+    LABEL_ORDER,
+    OBJECTS,
+    Scene,
+    SceneSet,
+    SeenGroup,
+    write_change,
+    write_group,
+)
+from vesalius.dialogue.understand import Asked, granted, understand
 from vesalius.dialogue.words import ABNORMALITY, LABEL_NAMES, MODALITY_NAMES, PLANE_NAMES, REGION_NAMES, Name
 
-__all__ = ["point_out"]
+__all__ = ["point_out", "sought_in"]
 
 _WHOLE = ("report", "describe", "compare", "change")
 """Tasks that may name every label of the scene."""
@@ -43,6 +52,16 @@ def point_out(scene: Scene | SceneSet | None, question: str) -> str:
     groups = tuple(g for g in groups if asked.side is None or g.side == asked.side)
     words += [_name(asked.label, asked.lang), str(sum(g.count for g in groups))]
     return f"({' '.join(words)}: {_listed(groups, asked)})"
+
+
+def sought_in(question: str) -> tuple[str, ...]:
+    """The labels a question may mean that takes a finding for granted; () for any other question."""
+    label = granted(question)
+    if label == ABNORMALITY:
+        return tuple(x for x in LABEL_ORDER if x not in ANATOMY and x not in OBJECTS)
+    if label == "tumour":  # see `_meant`
+        return ("tumour", "mass", "nodule")
+    return () if label is None else (label,)
 
 
 def _meant(scene: Scene, asked: Asked) -> str | None:

@@ -240,20 +240,21 @@ def group_objects(
     plane: str = "none",
     start: int = 1,
     kind: tuple[str, str] | None = None,
+    sought: Sequence[Sequence[str]] = (),
 ) -> Grouping:
     """Number what was seen: each object, or one group for counted labels and for more than five of a kind.
 
     `picture_size`: (width, height) px. `start`: the first number (later pictures of a set run on). `kind`: (modality,
-    region), which says what is out of place (None: nothing is).
+    region), which says what is out of place (None: nothing is). `sought`: for each question that takes a finding for
+    granted, the labels it may mean.
     Objects below `SURE` (or `SURE_OUT_OF_PLACE`) get no number; their labels are in `maybe` unless surely seen as well.
+    What is sought and not surely seen gets one all the same, the surest of its kind that is in place; its number is
+    behind all others, so those stay what they were in a conversation that goes on.
     """
     rank = {label: k for k, label in enumerate(LABEL_ORDER)}
     in_place = None if kind is None else ANATOMY | OBJECTS | frozenset(LOOKED_FOR.get(kind, LABEL_ORDER))
-    sure = [
-        i
-        for i, o in enumerate(objects)
-        if o.confidence >= (SURE if in_place is None or o.label in in_place else SURE_OUT_OF_PLACE)
-    ]
+    placed = [in_place is None or o.label in in_place for o in objects]
+    sure = [i for i, o in enumerate(objects) if o.confidence >= (SURE if placed[i] else SURE_OUT_OF_PLACE)]
     labels = sorted({objects[i].label for i in sure}, key=lambda x: (rank.get(x, len(rank)), x))
     groups: list[SeenGroup] = []
     members: list[tuple[int, ...]] = []
@@ -263,6 +264,13 @@ def group_objects(
         for part in [mine] if together else [[i] for i in mine]:
             groups.append(_group(start + len(groups), objects, part, picture_size, plane))
             members.append(tuple(part))
+    for meant in sought:
+        here = [i for i, o in enumerate(objects) if o.label in meant and placed[i]]
+        if here and not any(g.label in meant for g in groups):
+            surest = max(here, key=lambda i: objects[i].confidence)
+            groups.append(_group(start + len(groups), objects, [surest], picture_size, plane))
+            members.append((surest,))
+            labels.append(objects[surest].label)
     unsure = {o.label for i, o in enumerate(objects) if i not in sure} - set(labels)
     return Grouping(tuple(groups), tuple(members), tuple(sorted(unsure, key=lambda x: (rank.get(x, len(rank)), x))))
 

@@ -13,7 +13,7 @@ from functools import cache
 from vesalius.dialogue.scene_text import ANATOMY
 from vesalius.dialogue.words import ABNORMALITY, LABEL_NAMES, MODALITY_NAMES, SIDES, label_forms
 
-__all__ = ["Asked", "language_of", "understand"]
+__all__ = ["GRANTING", "Asked", "granted", "language_of", "understand"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,16 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """First match wins, from the most to the least particular."""
 
+GRANTING = frozenset({"side", "point", "box", "mask", "size", "largest", "slices", "motion"})
+"""Tasks about something that is there."""
+
+OPEN = {
+    "en": r"\bif\b|\bwhether\b|\b(an?|any|some|no) (\w+ )?@|\bor not\b",
+    "zh": "(是否有|是否存在|是否可?见|有没有|有无|任何).{0,4}@|如果|如有|若有",
+    "ar": r"\bهل (يوجد|توجد|هناك|تري|يظهر|تظهر) (اي )?@|\bاذا\b|\bان (وجد|كان)|\bاي @(?!.*اكبر)",
+}
+"""What leaves open whether it is; names of labels stand as @."""
+
 ANY_PHRASES = {
     "en": r"\babnormal\b|anything wrong|\bsuspicious\b|\bsomething wrong\b|\bproblems?\b|\bnormal\b",
     "zh": "异常|不正常|问题|正常",
@@ -262,16 +272,34 @@ def _modality(text: str, lang: str) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
+def _read(question: str) -> tuple[str, str | None, str]:
+    """(language, label, the folded text with every named label replaced by @)."""
+    lang = language_of(question)
+    return (lang, *_label(_folded(question[:2000]), lang))
+
+
+def granted(question: str) -> str | None:
+    """The finding a question takes for granted ("where is the nodule?"; `words.ABNORMALITY` for "the lesion"), or
+    None: it asks whether one is there, leaves it open ("outline any nodules"), or names none."""
+    asked = understand(question)
+    if asked.task not in GRANTING or asked.label is None or asked.label in ANATOMY:
+        return None
+    lang, _, text = _read(question)
+    for form, label in _label_forms(lang):
+        if label == ABNORMALITY and _named(form, lang, text):
+            text = _pattern(form, lang).sub("@", text)
+    return None if re.search(OPEN[lang], text) else asked.label
+
+
 def understand(question: str) -> Asked:
     """Read a question in English, Chinese or Arabic.
 
     Without any known word of asking it is `present` when it names a label and `describe` otherwise. The text is only
     matched against fixed patterns, whatever it says.
     """
-    lang = language_of(question)
+    lang, label, asked = _read(question)
     text = _folded(question[:2000])
     side, modality = _side(text, lang), _modality(text, lang)
-    label, asked = _label(text, lang)
     task = next((task for task, pattern in RULES[lang] if re.search(pattern, asked)), "present")
     if task == "present" and label is None:
         task = "describe"

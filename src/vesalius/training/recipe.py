@@ -22,6 +22,8 @@ class SeeStage:
 
     pictures: int = 12_000
     """Phantom pictures to draw and encode."""
+    more: dict[str, int] = field(default_factory=dict[str, int])
+    """Further pictures by modality, for those whose findings are the hardest to see."""
     shard: int = 1_000
     volumes: int = 80
     """Phantom volumes of which twelve slices each are encoded."""

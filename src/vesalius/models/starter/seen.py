@@ -40,8 +40,11 @@ class Seen:
     groupings: tuple[Grouping, ...]
 
 
-def scene_of(looks: Sequence[Look]) -> Seen:
-    """Number everything that was seen; several items are compared as earlier and later pictures of one patient."""
+def scene_of(looks: Sequence[Look], sought: Sequence[Sequence[str]] = ()) -> Seen:
+    """Number everything that was seen; several items are compared as earlier and later pictures of one patient.
+
+    `sought`: see `group_objects`; it counts where there is one item. Of several it would be a change.
+    """
     scenes: list[Scene] = []
     groupings: list[Grouping] = []
     start = 1
@@ -52,6 +55,7 @@ def scene_of(looks: Sequence[Look]) -> Seen:
             plane=look.plane[0],
             start=start,
             kind=(look.modality[0], look.region[0]),
+            sought=sought if len(looks) == 1 else (),
         )
         start += len(grouping.groups)
         groupings.append(grouping)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from vesalius.dialogue.focus import point_out
+from vesalius.dialogue.focus import point_out, sought_in
 from vesalius.dialogue.scene_text import write_scene
 from vesalius.errors import InputError, LimitError, OptionError
 from vesalius.findings.findings import Finding
@@ -151,7 +151,8 @@ class Starter:
         turns, media = turns_of(conversation), media_of(conversation)
         if not turns:
             raise InputError("the conversation has no question.")
-        seen = scene_of([self.look(shown, n) for n, shown in enumerate(media)])
+        looks = [self.look(shown, n) for n, shown in enumerate(media)]
+        seen = scene_of(looks, [sought_in(question) for question, _ in turns])
         text = write_scene(seen.scene)
         features = torch.zeros(0, self.config.features)
         if len(seen.looks) == 1 and len(seen.looks[0].glances) == 1:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vesalius.errors import OptionError
 from vesalius.models.parts.dinov2_encode import Dinov2Encoder
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import encode_layers
@@ -23,11 +24,22 @@ from vesalius.training.recipe import StarterRecipe
 from vesalius.training.starter.real_slices import KNOWN_ON_REAL, draw_real_slices, open_sources
 from vesalius.training.starter.see_cache import Encode, Shard, write_shard
 
-__all__ = ["encode_calibration", "encode_phantoms", "encode_real", "encode_volumes", "picture_encoder", "picture_size"]
+__all__ = [
+    "encode_calibration",
+    "encode_more",
+    "encode_phantoms",
+    "encode_real",
+    "encode_volumes",
+    "picture_encoder",
+    "picture_size",
+]
 
 Report = Callable[[str], None]
 
 SLICES_PER_VOLUME = 12
+
+_MORE = 1_500_000
+"""Where in the training seeds the further pictures begin: behind those of all modalities and of volumes."""
 
 
 def picture_encoder(encoder: Dinov2Encoder, config: StarterConfig, *, bf16: bool) -> Encode:
@@ -50,9 +62,11 @@ def picture_size(seed: int, size: int) -> tuple[int, int]:
     return (size, short) if rng.random() < 0.6 else (short, size)
 
 
-def _truths(seeds: Sequence[int], size: int) -> Iterator[tuple[Truth, frozenset[str] | None]]:
+def _truths(
+    seeds: Sequence[int], size: int, modality: str | None = None
+) -> Iterator[tuple[Truth, frozenset[str] | None]]:
     for seed in seeds:
-        yield draw_picture(seed, size=picture_size(seed, size)), None
+        yield draw_picture(seed, modality, picture_size(seed, size)), None
 
 
 def encode_phantoms(recipe: StarterRecipe, config: StarterConfig, encode: Encode, report: Report) -> list[Shard]:
@@ -65,6 +79,23 @@ def encode_phantoms(recipe: StarterRecipe, config: StarterConfig, encode: Encode
         folder = Path(recipe.out) / "cache" / f"phantoms-{number:03d}"
         shards.append(write_shard(folder, _truths(seeds, config.size), count, encode, size=config.size, note=note))
         report(f"encoded {first + count} of {recipe.see.pictures} phantoms")
+    return shards
+
+
+def encode_more(recipe: StarterRecipe, config: StarterConfig, encode: Encode, report: Report) -> list[Shard]:
+    """The further training phantoms of some modalities, a shard each."""
+    shards: list[Shard] = []
+    start = _MORE
+    for modality, count in recipe.see.more.items():
+        if count < 1:
+            raise OptionError(f"see.more.{modality} is {count}.", fix="Use 1 or more, or leave it out.")
+        seeds = TRAIN[start : start + count]
+        start += count
+        note = {"kind": modality, "first": seeds[0], "count": count, "layers": list(config.encoder_layers)}
+        folder = Path(recipe.out) / "cache" / f"more-{modality}"
+        truths = _truths(seeds, config.size, modality)
+        shards.append(write_shard(folder, truths, count, encode, size=config.size, note=note))
+        report(f"encoded {count} further phantoms: {modality}")
     return shards
 
 

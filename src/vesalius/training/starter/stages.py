@@ -26,6 +26,7 @@ from vesalius.training.starter.see import train_see
 from vesalius.training.starter.see_cache import LABEL_NAMES
 from vesalius.training.starter.see_encode import (
     encode_calibration,
+    encode_more,
     encode_phantoms,
     encode_real,
     encode_volumes,
@@ -72,13 +73,15 @@ def _encode(recipe: StarterRecipe, config: StarterConfig, report: Report) -> Non
     encode_real(recipe, config, encode, report)
     encode_volumes(recipe, config, encode, report)
     encode_phantoms(recipe, config, encode, report)
+    encode_more(recipe, config, encode, report)
 
 
 def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Report) -> None:
     encode = picture_encoder(lean_encoder(), config, bf16=recipe.bf16)
     real = encode_real(recipe, config, encode, report)
     cut = encode_volumes(recipe, config, encode, report)
-    shards = encode_phantoms(recipe, config, encode, lambda _: None) + cut + real * recipe.see.real_repeat
+    drawn = encode_phantoms(recipe, config, encode, lambda _: None) + encode_more(recipe, config, encode, report)
+    shards = drawn + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
     see = recipe.see
     train = partial(
