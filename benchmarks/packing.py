@@ -156,8 +156,7 @@ def starter(count: int) -> Task:
     def trl(seed: int) -> Iterator[tuple[float, float]]:
         from vesalius.models.starter_base.smollm2 import load_transformers_tokenizer
 
-        masks = [(one != -100).long().tolist() for one in labels]
-        rows = [{"input_ids": i.tolist(), "completion_mask": m} for i, m in zip(ids, masks, strict=True)]
+        rows = [{"input_ids": i.tolist(), "labels": one.tolist()} for i, one in zip(ids, labels, strict=True)]
         return trl_steps(adapted, load_transformers_tokenizer(), rows, seed, bf16=True)
 
     return Task([k.length for k in kinds], 1024, padded, packed, trl, lambda: adapted.zero_grad(set_to_none=True))
