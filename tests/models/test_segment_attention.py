@@ -55,6 +55,16 @@ def test_gradients_stay_in_their_segment() -> None:
         assert one.grad[:, :, 6:18].any()
 
 
+def test_bfloat16_is_computed_in_float32_on_a_cpu_under_autocast_too() -> None:
+    given = [one.to(torch.bfloat16).requires_grad_() for one in heads(sum(LENGTHS))]
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = segment_attention(None, *given, None, scaling=0.3, segment_lengths=LENGTHS)
+    wide = [one.detach().float() for one in given]
+    assert torch.equal(found, segment_attention(None, *wide, None, scaling=0.3, segment_lengths=LENGTHS)[0].bfloat16())
+    found.float().sum().backward()
+    assert all(one.grad is not None and one.grad.dtype == torch.bfloat16 for one in given)
+
+
 @pytest.mark.parametrize("window", [None, 3])
 def test_the_kernel_of_a_gpu_is_given_what_it_reads(window: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel itself runs on a GPU alone: here a stand-in by its documented meaning takes its arguments."""
