@@ -32,9 +32,11 @@ TaskKind = Literal[
     "measure",
     "tree",
     "chat",
+    "change",
 ]
 """How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "measure": lengths in mm or angles
-in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric."""
+in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric.
+"change": what became of findings between two pictures."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ class Benchmark:
     model names its own.  `source`: where users get the files; `licence`: their terms.  `files`: what is expected in the
     folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.  `derived`: how this
     one was made from the one of its name ("variant", "shift"); it stands in the manifest and in the run's folder.
-    `remarks(folder, split)`: what a reader of its figures must know about these very files.
+    `remarks(folder, split)`: what a reader of its figures must know about these very files.  `cites_findings`: answers
+    are in plain words, `[3]` cites a finding, and places, masks and sizes are the findings the model returned beside
+    its text where it returned any.  `reads_file`: a single file may stand for the folder.
     """
 
     name: str
@@ -140,6 +144,8 @@ class Benchmark:
     variants: Mapping[str, Benchmark] = field(default_factory=dict[str, "Benchmark"], repr=False)
     derived: Mapping[str, str] = field(default_factory=dict[str, str])
     remarks: Callable[[Path, str], Sequence[str]] | None = field(default=None, repr=False)
+    cites_findings: bool = False
+    reads_file: bool = False
 
     @property
     def run_name(self) -> str:

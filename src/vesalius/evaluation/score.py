@@ -118,7 +118,7 @@ def score_run(
         overall=table_of("all", items, resamples, seed),
         tables=tuple(table_of(name, groups[name], resamples, seed) for name in sorted(groups)),
         baselines=baselines,
-        passes=tuple(ablated(run.passes(), others, by_id, primary, resamples, seed)),
+        passes=tuple(ablated(run.passes(), others, by_id, primary, resamples, seed, groups)),
         extra=extra,
         notes=tuple(notes),
         missing=missing,
@@ -173,7 +173,9 @@ def _rows(
     one = next(p for p in run.passes() if p.name == name)
     rows = {row.id: row for row in run.predictions(name)}
     left_out = set(manifest["passes"][name].get("left_out", ()))
-    wanted = {key for key, sample in asked.items() if asked_by(one, sample) and key not in left_out}
+    wanted = {
+        key for row, (key, sample) in enumerate(asked.items(), 1) if asked_by(one, sample, row) and key not in left_out
+    }
     foreign, missing = rows.keys() - wanted, wanted - rows.keys()
     if foreign:
         raise InputError(

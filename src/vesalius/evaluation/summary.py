@@ -44,12 +44,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Ablated:
-    """Another pass beside the main one, on the items both have. `kept`: its share of the main pass's score."""
+    """Another pass beside the main one, on the items both have. `kept`: its share of the main pass's score. `tables`:
+    its figures in each group of the main pass."""
 
     name: str
     figure: Figure
     full: float | None
     kept: float | None
+    tables: tuple[Table, ...] = ()
+
+    def table(self, group: str) -> Table | None:
+        """The table of this group, None where the pass asked none of its items."""
+        return next((one for one in self.tables if one.group == group), None)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,10 @@ class Summary:
     resamples: int
     seed: int
     robustness: tuple[Robustness, ...] = ()
+
+    def table(self, group: str) -> Table | None:
+        """The table of a group ("task=box"), None where there is none."""
+        return next((one for one in self.tables if one.group == group), None)
 
     @property
     def n(self) -> int:
