@@ -14,8 +14,8 @@ no reward on words can move (see `docs/preference-and-reinforcement.md`).
 from __future__ import annotations
 
 import argparse
-import tempfile
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any

@@ -78,7 +78,7 @@ def write_items(folder: Path, items: Mapping[str, Sequence[Item]], baseline: int
     few = {task: group[:baseline] for task, group in items.items()}
     rest = {task: group[baseline:] for task, group in items.items()}
     ordered = [item for part in (few, rest) for item in _ordered(part)]
-    write_samples(folder / "samples.jsonl", _rows(folder, ordered))
+    rows_with(folder, _rows(folder, ordered))
     return sum(map(len, few.values()))
 
 

@@ -38,7 +38,8 @@ def _read(folder: Path, split: str) -> Iterator[Sample]:
             try:
                 yield from _questions(sample, file.parent)
             except VesaliusError as exc:
-                raise InputError(f"row {row.number}: {exc.problem}", file=file, fix=exc.fix) from exc
+                about = f"{Path(exc.file).name}: " if exc.file else ""
+                raise InputError(f"row {row.number}: {about}{exc.problem}", file=file, fix=exc.fix) from exc
 
 
 def _questions(sample: schema.Sample, folder: Path) -> Iterator[Sample]:
