@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vesalius.errors import ModelError
 from vesalius.evaluation.fingerprint import Sampling
 from vesalius.evaluation.passes import Pass
 from vesalius.evaluation.predict import predict
@@ -46,7 +47,10 @@ class Bench:
         return folder
 
     def scored(self, part: str, baseline: int | None = None, max_new_tokens: int = 200) -> Summary:
-        """Ask the samples of a part, the first `baseline` of blank and exchanged pictures, too, and score them."""
+        """Ask the samples of a part, the first `baseline` of blank and exchanged pictures, too, and score them.
+
+        ModelError when an answer failed: a card counts what was answered wrong, not what broke.
+        """
         passes = [Pass("main")]
         if baseline:
             passes += [Pass(name, ablation=name, limit=baseline) for name in ("blank", "shuffle")]
@@ -54,6 +58,9 @@ class Bench:
             "samples", self.data(part), self.model, self.out / "runs" / part, identity=identify(self.place),
             passes=passes, sampling=Sampling(max_new_tokens), batch=BATCH,
         )  # fmt: skip
+        broken = [row for one in passes for row in run.predictions(one.name) if row.finish_reason == "error"]
+        if broken:
+            raise ModelError(f"{len(broken)} answers failed; the first: {broken[0].error}.", file=run.path)
         return score_run(run.path)
 
     def run(self, part: str) -> RunFolder:

@@ -89,9 +89,9 @@ def test_pairs_clips_and_what_cannot_be_told_are_right_as_their_rows_say(tmp_pat
 class Boxed(Quick):
     """Answers every question with the same box, of which it is 60 % sure."""
 
-    def ask_batch(self, requests, **how):  # noqa: ANN001, ANN003, ANN201
+    def ask_batch(self, requests, **how):
         box = Box(label="nodule", x0=1, y0=1, x1=5, y1=5, confidence=0.6)
-        return [Answer("Here: [1].", (box,), Usage(1, 1, 0.0, 0.0, 0.0, "stop"), self.name, "") for _ in requests]
+        return [Answer("Here: [1].", (box,), Usage(1, 1, 0.0, 0.0, 0.0, "stop"), self.name, "", ()) for _ in requests]
 
 
 def test_the_rows_of_the_card_come_from_a_scored_run(tmp_path: Path):
@@ -133,5 +133,3 @@ def test_the_card_says_every_figure_with_its_baselines():
     )
     assert "| change | 3 | **0.500** | 0.250–0.750 | 0.125 | 0.062 |" in text
     assert "≥ .85" in text
-
-

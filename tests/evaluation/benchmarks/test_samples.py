@@ -48,7 +48,9 @@ def read(path: Path) -> list[Sample]:
 
 
 def scored(sample: Sample, raw: str, *findings: Mapping[str, Any]) -> ItemScore:
-    return score_items([(sample, Prediction(sample.id, raw=raw, findings=findings))], SAMPLES, profile_named("strict"))[0]
+    return score_items([(sample, Prediction(sample.id, raw=raw, findings=findings))], SAMPLES, profile_named("strict"))[
+        0
+    ]
 
 
 @pytest.mark.parametrize(
