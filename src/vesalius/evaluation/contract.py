@@ -118,7 +118,8 @@ class Benchmark:
     `read(folder, split)`: the samples in published order, one at a time; InputError naming file, row and reason where
     a column, file or value is missing.  `twin(folder, count, seed)`: writes phantoms in the published layout.
     `splits`: known names, the default first.  `template`: id of the prompt template, part of the fingerprint.
-    `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" | "documents".
+    `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" |
+    "documents" | "own".
     `primary`: name of the metric the table leads with.  `dialect`, `coord`: how located answers are read unless the
     model names its own.  `source`: where users get the files; `licence`: their terms.  `files`: what is expected in the
     folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.  `derived`: how this

@@ -11,7 +11,13 @@ import numpy as np
 from vesalius.evaluation.scoring.item import FAILURES, ItemScore, outcome_of
 from vesalius.evaluation.statistics import SeedSummary, bootstrap_mean, bootstrap_ratio, cluster_items
 
-__all__ = ["Ablated", "Figure", "Robustness", "Summary", "Table", "figure_of", "table_of"]
+__all__ = ["LEADING", "Ablated", "Figure", "Robustness", "Summary", "Table", "figure_of", "table_of"]
+
+LEADING = (
+    "accuracy", "iou", "count_exact", "point_f1", "dice", "change_f1", "finding_f1", "rouge_l", "micro_f1", "f1@0.5",
+    "within_10",
+)  # fmt: skip
+"""Metrics a table leads with where it lacks the benchmark's own, the first that it has."""
 
 
 @dataclass(frozen=True)

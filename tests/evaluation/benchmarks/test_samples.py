@@ -181,6 +181,18 @@ def test_pictures_stand_where_the_marks_are_and_keep_their_spacing(tmp_path: Pat
     assert sample.media[0].options == {"spacing_mm": 0.5}
 
 
+def test_every_task_of_a_mixed_file_has_its_line(tmp_path: Path) -> None:
+    rows = [
+        asked("Is it?", "Yes.", "present", answer="yes") | {"id": "y"},
+        asked("Where?", "Here: <bbox>.", "box", boxes=[BOX]) | {"id": "b"},
+        asked("How many?", "There are 2.", "count") | {"id": "c"},
+    ]
+    run = predict("samples", write(tmp_path, *rows), Quick(), tmp_path / "run")
+    lines = str(score_run(run.path)).splitlines()
+    shown = [line.split()[:2] for line in lines if line.startswith("task=")]
+    assert shown == [["task=box", "iou"], ["task=count", "count_exact"], ["task=present", "accuracy"]]
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
@@ -246,6 +258,7 @@ def test_a_file_is_evaluated_with_blank_pictures_on_the_first_items_only(tmp_pat
     assert again.asked == []
     summary = score_run(run.path)
     assert summary.overall.n == 6
+    assert "images: blank" in str(summary)
     blank = summary.passes[0]
     assert blank.figure.n == 4
     table = blank.table("all")
