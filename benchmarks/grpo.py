@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -91,25 +92,32 @@ def held_out_iou(checkpoint: Path, samples: Path) -> dict[str, float]:
 def starter_ceiling(count: int) -> tuple[float, float, int]:
     """(mean box IoU, the same if its words cited every object that its eyes report under the label asked for and no
     other, boxes) of the starter on `count` box questions of its model card: what words reach, and at most could."""
-    from benchmarks.starter.phantoms import ask_all, held_out_items, picture_of, score
-    from benchmarks.starter.scores import matched_ious
+    from benchmarks.starter.harness import METRICS, Bench, row_of
+    from benchmarks.starter.held_out import held_out_items, picture_of, write_items
     from vesalius.dialogue.words import ABNORMALITY
+    from vesalius.evaluation.scoring.places import Places, Truth, iou_per_true_box
     from vesalius.findings.findings import Box
     from vesalius.inference.model import load
 
     model = load("starter")
     family: Any = model.family
-    ious: list[float] = []
-    items = held_out_items(count, "en", tasks=("box",))["box"]
-    reached = [iou for item, answer in ask_all(model, items, "seen") for iou in score(item, answer)]
-    for item in items:
+    total = boxes_asked = 0.0
+    items = held_out_items(count, "en", tasks=("box",))
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(model, "starter", Path(scratch))
+        write_items(bench.data("box"), items, 0)
+        reached = row_of(bench.scored("box"), "box", METRICS["box"])["mean"]
+    for item in items["box"]:
         batch = model.prepare(picture_of(item.truth), item.question.prompt)
         scene, label = batch.seen.scene, item.question.truth["label"]
         groups = () if scene is None else scene.findings if label == ABNORMALITY else scene.of(label)
         found = family.findings(batch, " ".join(f"[{group.number}]" for group in groups))
-        boxes = [(one.x0, one.y0, one.x1, one.y1) for one in found if isinstance(one, Box)]
-        ious += matched_ious(item.question.truth["boxes"], boxes)
-    return sum(reached) / len(reached), sum(ious) / len(ious), len(ious)
+        boxes = [[one.x0, one.y0, one.x1, one.y1] for one in found if isinstance(one, Box)]
+        for iou, true in iou_per_true_box(
+            Places(boxes, None, "ok"), Truth(item.question.truth["boxes"], None)
+        ).values():
+            total, boxes_asked = total + iou, boxes_asked + true
+    return reached, total / boxes_asked, int(boxes_asked)
 
 
 def main() -> None:

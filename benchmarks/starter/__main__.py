@@ -12,12 +12,14 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.starter import languages, over_time, phantoms, real, volumes
 from benchmarks.starter.card import write_card
+from benchmarks.starter.harness import Bench
 from vesalius.inference.model import load
 from vesalius.models.starter.starter import WEIGHTS
 
@@ -36,8 +38,16 @@ def main() -> int:
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     options.add_argument("--tasks", nargs="+", choices=phantoms.TASKS, default=list(phantoms.TASKS))
     options.add_argument("--write", action="store_true", help="write the model card")
+    options.add_argument("--out", type=Path, help="keep data and answers there; a run that is there goes on")
     chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="vesalius-starter-") as scratch:
+        return measure(chosen, chosen.out or Path(scratch))
+
+
+def measure(chosen: argparse.Namespace, out: Path) -> int:
+    """Ask, score, print, and with --write put the figures into the card."""
     model = load(chosen.model)
+    bench = Bench(model, chosen.model, out)
     started = time.perf_counter()
     results: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
@@ -46,15 +56,15 @@ def main() -> int:
         "weights": model.family.config.recipe_sha256[:12],  # pyright: ignore[reportAttributeAccessIssue]
     }
     if "phantoms" in chosen.parts:
-        results["phantoms"] = phantoms.measure(model, chosen.per_task, chosen.baseline, chosen.tasks)
+        results["phantoms"] = phantoms.measure(bench, chosen.per_task, chosen.baseline, chosen.tasks)
     if "over time" in chosen.parts:
-        results["over time"] = over_time.measure(model, chosen.per_task, max(20, chosen.per_task // 3), chosen.baseline)
+        results["over time"] = over_time.measure(bench, chosen.per_task, max(20, chosen.per_task // 3), chosen.baseline)
     if "languages" in chosen.parts:
-        results["languages"] = languages.measure(model, max(20, chosen.per_task // 3))
+        results["languages"] = languages.measure(bench, max(20, chosen.per_task // 3))
     if "volumes" in chosen.parts:
-        results["volumes"] = volumes.measure(model, chosen.volumes)
+        results["volumes"] = volumes.measure(bench, chosen.volumes)
     if "real" in chosen.parts and (chosen.studies / "lung2_image.nrrd").is_file():
-        results["real"] = real.measure(model, chosen.studies, chosen.every)
+        results["real"] = real.measure(bench, chosen.studies, chosen.every)
     results["seconds"] = round(time.perf_counter() - started)
     print(json.dumps(results, indent=1))
     measured = [part for part in PARTS[1:] if part in results] + [

@@ -72,9 +72,10 @@ def tables(results: dict[str, Any]) -> str:
     """The measured part as Markdown."""
     parts = [
         f"Measured on {results['date']} at commit {_commits(results)} ({results['machine']}), weights of recipe "
-        f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Intervals: 95 % bootstrap over items. "
+        f"`{results['weights']}`, by `python -m benchmarks.starter --write`. Asked and scored as `vesalius evaluate "
+        "samples` does. Intervals: 95 % bootstrap over pictures. n counts questions. "
         "Blank: the same question about an even grey picture; shuffled: about another item's picture; both on "
-        "the first 15 to 40 items of a task, so they are rough.",
+        "the first items of a task only, so they are rough.",
     ]
     if "phantoms" in results:
         parts += ["### Held-out phantoms", _phantoms(results["phantoms"])]

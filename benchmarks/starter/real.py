@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.starter import scores
+from benchmarks.starter.harness import Bench, row_of
+from benchmarks.starter.held_out import rows_with
+from vesalius.dialogue.samples import Media, Sample, Tags, Targets, Turn
+from vesalius.evaluation.metrics.segmentation import dice
+from vesalius.evaluation.statistics import bootstrap_mean
+from vesalius.findings.box_overlap import as_boxes, iou_matrix
 from vesalius.findings.findings import Box
 from vesalius.inference.model import Model
 from vesalius.models.starter.starter import Starter
+from vesalius.phantoms.write_media import write_picture
 from vesalius.study.items import Axis, Origin, Picture, SliceView, Volume
 from vesalius.study.read import read
 from vesalius.vision.views import ct_windows
@@ -35,53 +42,60 @@ def slices_of(volume: Volume, axis: Axis, modality: str, every: int, trim: float
     return [(view.index, bare(view, modality)) for view in volume.slices(list(chosen), axis)]
 
 
-def measure(model: Model, folder: Path, every: int = 1) -> dict[str, Any]:
+def measure(bench: Bench, folder: Path, every: int = 1) -> dict[str, Any]:
     """All three parts; `every`: ask what every n-th slice is (tumours are looked for on all)."""
     return {
-        "tumours": tumours(model, folder),
-        "volumes": as_volumes(model, folder),
-        "what": what_it_is(model, folder, every),
+        "tumours": tumours(bench.model, folder),
+        "volumes": as_volumes(bench.model, folder),
+        "what": what_it_is(bench, folder, every),
     }
 
 
-def what_it_is(model: Model, folder: Path, thin: int = 1) -> dict[str, Any]:
-    """Modality, plane and region asked in words of each slice."""
-    plan: list[tuple[str, Axis, str, str, int, float]] = [
-        ("lung2_image.nrrd", "axial", "ct", "chest", 1, 0.0),
-        ("brain2_image.nrrd", "axial", "mr", "head", 1, 0.0),
-        ("mni152.nii.gz", "axial", "mr", "head", 4, 0.15),
-        ("mni152.nii.gz", "coronal", "mr", "head", 4, 0.15),
-        ("mni152.nii.gz", "sagittal", "mr", "head", 4, 0.15),
-    ]
-    questions = {
-        "modality": "What kind of scan is this?",
-        "plane": "Which plane is this slice?",
-        "region": "Which body part is shown?",
-    }
-    said: dict[str, list[str | None]] = {kind: [] for kind in questions}
-    meant: dict[str, list[str]] = {kind: [] for kind in questions}
-    for name, axis, modality, region, every, trim in plan:
-        pictures = [p for _, p in slices_of(read(str(folder / name)).volumes[0], axis, modality, every * thin, trim)]
-        for start in range(0, len(pictures), 5):
-            asked = [(p, kind) for p in pictures[start : start + 5] for kind in questions]
-            answers = model.ask_batch([(p, questions[k]) for p, k in asked], batch_size=15, max_new_tokens=40)
-            for (_, kind), answer in zip(asked, answers, strict=True):
-                said[kind].append(scores.named(answer.text, kind, "en"))
-                meant[kind].append({"modality": modality, "plane": axis, "region": region}[kind])
-        own = {kind: _agree(said[kind][-len(pictures) :], meant[kind][-len(pictures) :]) for kind in questions}
-        print(name, axis, {kind: scores.mean(v) for kind, v in own.items()}, flush=True)
-    rows: dict[str, Any] = {}
-    for kind, question in questions.items():
-        grey = scores.named(model.ask(_grey(256, 256), question).text, kind, "en")
-        rows[kind] = scores.summary(_agree(said[kind], meant[kind])) | {
-            "blank": scores.mean(_agree([grey] * len(meant[kind]), meant[kind])),
-            "shuffled": scores.mean(_agree(_moved(said[kind]), meant[kind])),
-        }
-    return rows
+PLAN: tuple[tuple[str, Axis, str, str, int, float], ...] = (
+    ("lung2_image.nrrd", "axial", "ct", "chest", 1, 0.0),
+    ("brain2_image.nrrd", "axial", "mr", "head", 1, 0.0),
+    ("mni152.nii.gz", "axial", "mr", "head", 4, 0.15),
+    ("mni152.nii.gz", "coronal", "mr", "head", 4, 0.15),
+    ("mni152.nii.gz", "sagittal", "mr", "head", 4, 0.15),
+)
+"""File, axis, modality, region, which slices, the share left out at both ends."""
+BASELINE_SLICES = 24
+QUESTIONS = {
+    "modality": "What kind of scan is this?",
+    "plane": "Which plane is this slice?",
+    "region": "Which body part is shown?",
+}
 
 
-def _agree(said: Sequence[str | None], meant: Sequence[str]) -> list[float]:
-    return [float(one == right) for one, right in zip(said, meant, strict=True)]
+def what_it_is(bench: Bench, folder: Path, thin: int = 1) -> dict[str, Any]:
+    """Modality, plane and region asked in words of each slice; the baselines on some of every volume."""
+    data = bench.data("real slices")
+    rows = list(slice_rows(data, folder, thin))
+    slices = [rows[start : start + len(QUESTIONS)] for start in range(0, len(rows), len(QUESTIONS))]
+    step = max(1, len(slices) // BASELINE_SLICES)
+    some = slices[::step]
+    rest = [one for number, one in enumerate(slices) if number % step]
+    rows_with(data, (row for one in (*some, *rest) for row in one))
+    summary = bench.scored("real slices", len(some) * len(QUESTIONS), max_new_tokens=40)
+    return {kind: row_of(summary, kind, "accuracy") for kind in QUESTIONS}
+
+
+def slice_rows(data: Path, folder: Path, thin: int) -> Iterator[Sample]:
+    """Three questions about each slice, shown as a bare picture; no tag names its modality."""
+    for name, axis, modality, region, every, trim in PLAN:
+        right = {"modality": modality, "plane": axis, "region": region}
+        for index, picture in slices_of(read(str(folder / name)).volumes[0], axis, modality, every * thin, trim):
+            stem = f"{name.partition('.')[0]}-{axis}-{index}"
+            write_picture(data / f"images/{stem}.png", picture.view())
+            meta = {} if picture.spacing_mm is None else {"spacing_mm": list(picture.spacing_mm)}
+            for kind, question in QUESTIONS.items():
+                answer = Turn(role="assistant", text=right[kind], targets=Targets(answer=right[kind]))
+                yield Sample(
+                    id=f"{stem}-{kind}",
+                    media=(Media(kind="image", path=f"images/{stem}.png", meta=meta),),
+                    turns=(Turn(role="user", text=question), answer),
+                    tags=Tags(task=kind),
+                )
 
 
 def _moved(values: Sequence[T]) -> list[T]:
@@ -117,12 +131,20 @@ def tumours(model: Model, folder: Path) -> dict[str, Any]:
         auroc: dict[str, Any] = {"n": len(true), "positive": sum(positive), "low": low, "high": high}
         overlap: dict[str, Any] = {}
         for condition, views in (("mean", found), ("blank", blank), ("shuffled", _moved(found))):
-            ious = [scores.iou(t, v[1]) if v[1] else 0.0 for t, v in zip(true, views, strict=True) if t is not None]
+            ious = [_iou(t, v[1]) if v[1] else 0.0 for t, v in zip(true, views, strict=True) if t is not None]
             auroc[condition] = scores.auroc([one[0] for one in views], positive)
-            overlap |= scores.summary(ious) if condition == "mean" else {condition: scores.mean(ious)}
+            if condition != "mean":
+                overlap[condition] = float(np.mean(ious))
+                continue
+            found_iou = bootstrap_mean(ious)
+            overlap |= {"n": found_iou.n, "mean": found_iou.value, "low": found_iou.low, "high": found_iou.high}
         out[name] = {"auroc": auroc, "box_iou": overlap}
         print(name, out[name], flush=True)
     return out
+
+
+def _iou(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(iou_matrix(as_boxes([a]), as_boxes([b]))[0, 0])
 
 
 def _tumour(model: Model, picture: Picture) -> tuple[float, Sequence[float] | None]:
@@ -145,7 +167,7 @@ def as_volumes(model: Model, folder: Path) -> dict[str, Any]:
         answer = model.ask(volume, "Where is the tumour?")
         masks = [f for f in answer.findings if getattr(f, "kind", "") == "mask"]
         boxes = [f for f in answer.findings if isinstance(f, Box)]
-        best = max((scores.dice(marks, m.mask) for m in masks), default=0.0)  # pyright: ignore[reportAttributeAccessIssue]
+        best = max((dice(m.mask, marks) for m in masks), default=0.0)  # pyright: ignore[reportAttributeAccessIssue]
         out[name] = {"answer": answer.text, "boxes": len(boxes), "best_dice": best, "seconds": answer.usage.total_s}
         print(name, out[name], flush=True)
     return out

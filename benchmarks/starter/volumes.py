@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.starter import scores
+from benchmarks.starter.harness import Bench, row_of
+from benchmarks.starter.held_out import rows_with
+from vesalius.dialogue.samples import MaskTarget, Media, Sample, Tags, Targets, Turn
 from vesalius.dialogue.words import LABEL_NAMES
-from vesalius.findings.findings import Mask
-from vesalius.inference.model import Model
 from vesalius.phantoms.splits import HELD_OUT
 from vesalius.phantoms.truth import VolumeTruth
 from vesalius.phantoms.volumes import draw_volume
-from vesalius.study.read import read
+from vesalius.phantoms.write_media import write_volume
+
+__all__ = ["measure"]
 
 
-def measure(model: Model, count: int) -> dict[str, Any]:
-    """Dice of the asked label's 3D mask, organs and findings apart; the baselines on every third volume."""
-    found: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in ("organs", "findings")}
-    for number, seed in enumerate(HELD_OUT[70_000 : 70_000 + count]):
+def measure(bench: Bench, count: int) -> dict[str, Any]:
+    """Dice of the asked label's 3D mask, organs and findings apart; the baselines on the first third of the volumes."""
+    folder = bench.data("volumes")
+    rows = list(volume_rows(folder, count))
+    rows_with(folder, rows)
+    first = {row.media[0].path for row in rows if int(row.id.partition("-")[0]) < HELD_OUT[70_000] + -(-count // 3)}
+    summary = bench.scored("volumes", sum(row.media[0].path in first for row in rows), max_new_tokens=80)
+    table = {kind: row_of(summary, kind, "dice") for kind in ("organs", "findings")}
+    print(table, flush=True)
+    return table
+
+
+def volume_rows(folder: Path, count: int) -> Iterator[Sample]:
+    """Each organ and each kind of finding of each volume is asked to be outlined."""
+    for seed in HELD_OUT[70_000 : 70_000 + count]:
         truth = draw_volume(seed)
-        asked = _labels(truth)
-        for condition in ("seen", "blank", "shuffled") if number % 3 == 0 else ("seen",):
-            values = truth.values
-            if condition == "blank":
-                values = np.full_like(values, values.min())
-            elif condition == "shuffled":
-                shape: Any = values.shape
-                values = draw_volume(seed + 100, truth.modality, shape, region=truth.region).values
-            for kind, dice in _dices(model, truth, values, asked):
-                found[kind][condition].append(dice)
-        print(seed, truth.modality, truth.region, {kind: by["seen"][-4:] for kind, by in found.items()}, flush=True)
-    return {
-        kind: scores.summary(by["seen"]) | {name: scores.mean(by[name]) for name in ("blank", "shuffled")}
-        for kind, by in found.items()
-    }
-
-
-def _dices(
-    model: Model, truth: VolumeTruth, values: np.ndarray, asked: list[tuple[str, np.ndarray, bool]]
-) -> Iterator[tuple[str, float]]:
-    volume = read(values, affine=truth.affine_ras, modality=truth.modality.upper()).volumes[0]
-    requests: list[tuple[Any, str | None]] = [(volume, f"Outline the {LABEL_NAMES[one[0]].en[0]}.") for one in asked]
-    for (_, mask, is_finding), answer in zip(asked, model.ask_batch(requests, max_new_tokens=80), strict=True):
-        said = np.zeros(mask.shape, bool)
-        for one in answer.findings:
-            if isinstance(one, Mask) and one.mask.shape == mask.shape:
-                said |= one.mask
-        yield "findings" if is_finding else "organs", scores.dice(mask, said)
+        write_volume(folder / f"volumes/{seed}.nii.gz", truth.values, truth.affine_ras)
+        for label, mask, is_finding in _labels(truth):
+            path = f"masks/{seed}-{label.replace(' ', '-')}.nii.gz"
+            write_volume(folder / path, mask.astype(np.uint8), truth.affine_ras)
+            name = LABEL_NAMES[label].en[0]
+            targets = Targets(masks=(MaskTarget(label=label, path=path),))
+            yield Sample(
+                id=f"{seed}-{label}",
+                media=(Media(kind="volume", path=f"volumes/{seed}.nii.gz"),),
+                turns=(
+                    Turn(role="user", text=f"Outline the {name}."),
+                    Turn(role="assistant", text=f"The {name} is outlined: <mask>.", targets=targets),
+                ),
+                tags=Tags(modality=truth.modality, area=truth.region, task="findings" if is_finding else "organs"),
+            )
 
 
 def _labels(truth: VolumeTruth) -> list[tuple[str, np.ndarray, bool]]:

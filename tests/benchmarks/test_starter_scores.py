@@ -1,69 +1,115 @@
-"""The starter's scorers: a right answer scores 1 and a wrong one less, in every task that is read from text."""
+"""The starter's card: its held-out items as samples, where a right answer scores 1, and the tables made of runs."""
 
 from __future__ import annotations
 
-import random
 from itertools import pairwise
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.starter import over_time, scores
+from benchmarks.starter import languages, over_time, scores
 from benchmarks.starter.card import tables
-from benchmarks.starter.languages import TASKS as ASKED
-from benchmarks.starter.phantoms import Item, held_out_items, score
-from vesalius.phantoms.pairs import draw_pair
-from vesalius.phantoms.questions import make_questions
+from benchmarks.starter.harness import METRICS, row_of
+from benchmarks.starter.held_out import TASKS, held_out_items, rows_with, write_items
+from benchmarks.starter.phantoms import calibration
+from tests.evaluation.benchmarks.test_samples import told_findings
+from tests.evaluation.runs import Quick
+from vesalius.dialogue.samples import read_samples
+from vesalius.evaluation.benchmarks import benchmark
+from vesalius.evaluation.passes import Pass
+from vesalius.evaluation.predict import predict
+from vesalius.evaluation.prediction import Prediction
+from vesalius.evaluation.profiles import profile_named
+from vesalius.evaluation.score import score_run
+from vesalius.evaluation.scoring.items import score_items
+from vesalius.findings.findings import Box
+from vesalius.inference.answer import Answer, Usage
 
-SAID = ("modality", "plane", "region", "present", "side", "count", "report")
-
-
-def said(text: str) -> Any:
-    return SimpleNamespace(text=text, findings=())
-
-
-@pytest.fixture(scope="module")
-def items() -> dict[str, dict[str, list[Item]]]:
-    return {lang: held_out_items(12, lang, first=95_000, tasks=SAID) for lang in ("en", "zh", "ar")}
-
-
-@pytest.mark.parametrize(
-    ("lang", "task"), [(lang, task) for lang in ("en", "zh", "ar") for task in SAID if lang == "en" or task in ASKED]
-)
-def test_the_right_answer_scores_one(items: dict[str, dict[str, list[Item]]], lang: str, task: str):
-    group = items[lang][task]
-    assert len(group) == 12
-    for item in group:
-        assert score(item, said(item.question.answer)) == [1.0], (item.question.prompt, item.question.answer)
+SAMPLES = benchmark("samples")
 
 
-@pytest.mark.parametrize("task", SAID)
-def test_another_items_answer_scores_less(items: dict[str, dict[str, list[Item]]], task: str):
-    group = items["en"][task]
-    moved = [score(item, said(other.question.answer))[0] for item, other in pairwise(group)]
-    assert np.mean(moved) < 0.9
+def figures(folder: Path, moved: bool = False) -> dict[str, list[float]]:
+    """Task → the card's figure of each item when it is answered as its row is, or as the next row is."""
+    rows = {row.id: row for row in read_samples(folder)}
+    items = list(SAMPLES.read(folder, "all"))
+    found: dict[str, list[float]] = {}
+    answered = [rows[item.id] for item in items]
+    pairs = [
+        (item, Prediction(item.id, raw=row.turns[1].text, findings=tuple(told_findings(row, folder))))
+        for item, row in zip(items, answered[1:] + answered[:1] if moved else answered, strict=True)
+    ]
+    for item, score in zip(items, score_items(pairs, SAMPLES, profile_named("strict")), strict=True):
+        task = rows[item.id].tags.task
+        metric = METRICS.get(task, "accuracy")
+        # What cannot be told is right or wrong, whatever was asked.
+        top, bottom = score.ratios.get(metric, (score.scores.get(metric, score.scores.get("accuracy", 0.0)), 1.0))
+        found.setdefault(task, []).append(top / bottom)
+    return found
 
 
-def test_changes_told_as_they_are_score_one():
-    values: list[float] = []
-    for seed in range(9_980_000, 9_980_012):
-        question = make_questions(draw_pair(seed), random.Random(seed), "en", ["change"])[0]
-        assert over_time.change_f1(question.answer, question.answer) == 1.0
-        values.append(over_time.change_f1("Nothing has changed.", question.answer))
-    assert np.mean(values) < 0.8
+@pytest.mark.parametrize(("lang", "tasks"), [("en", TASKS), ("zh", languages.TASKS), ("ar", languages.TASKS)])
+def test_held_out_items_are_samples_whose_own_answers_are_right(tmp_path: Path, lang: str, tasks: tuple[str, ...]):
+    items = held_out_items(5, lang, first=95_000, tasks=tasks)
+    assert write_items(tmp_path, items, 2) == 2 * len(tasks)
+    found = figures(tmp_path)
+    assert set(found) == set(tasks)
+    assert all(values == [1.0] * 5 for values in found.values()), found
+    assert np.mean([value for values in figures(tmp_path, moved=True).values() for value in values]) < 0.6
 
 
-def test_one_change_of_two_scores_two_thirds():
-    right = "The nodule in the left lung is new [2]. The mass has grown from 5 mm to 9 mm [1] [3]."
-    assert over_time.changes_of(right) == {("nodule", "new"), ("mass", "grown")}
-    assert over_time.change_f1("The nodule is new [2].", right) == pytest.approx(2 / 3)
+def test_the_first_rows_are_the_first_items_of_every_task_and_pictures_stand_together(tmp_path: Path):
+    items = held_out_items(6, "en", first=95_000, tasks=("modality", "region", "report"))
+    first = write_items(tmp_path, items, 2)
+    rows = list(read_samples(tmp_path))
+    assert len(rows) == 18
+    firsts = {(item.truth.seed, item.question.task) for group in items.values() for item in group[:2]}
+    assert {(int(row.id.partition("-")[0]), row.tags.task) for row in rows[:first]} == firsts
+    talk = [row for row in rows[first:] if row.tags.task != "report"]
+    changes = sum(a.media[0].path != b.media[0].path for a, b in pairwise(talk))
+    assert changes == len({row.media[0].path for row in talk}) - 1
+    assert "modality" not in SAMPLES.read(tmp_path, "all").__next__().tags
 
 
-def test_boxes_are_matched_one_to_one():
-    assert scores.matched_ious([(0, 0, 2, 2), (4, 4, 6, 6)], [(4, 4, 6, 6), (4, 4, 6, 6)]) == [0.0, 1.0]
-    assert scores.matched_ious([(0, 0, 2, 2)], []) == [0.0]
+def test_pairs_clips_and_what_cannot_be_told_are_right_as_their_rows_say(tmp_path: Path):
+    made = {
+        "pairs": lambda folder: over_time.pair_rows(folder, 5),
+        "clips": lambda folder: over_time.clip_rows(folder, 2),
+        "unanswerable": lambda folder: languages.unanswerable(folder, 6, True),
+        "no picture": lambda folder: languages.unanswerable(folder, 6, False),
+    }
+    for name, rows in made.items():
+        folder = tmp_path / name
+        rows_with(folder, rows(folder))
+        found = [value for values in figures(folder).values() for value in values]
+        assert found
+        assert set(found) == {1.0}, name
+
+
+class Boxed(Quick):
+    """Answers every question with the same box, of which it is 60 % sure."""
+
+    def ask_batch(self, requests, **how):
+        box = Box(label="nodule", x0=1, y0=1, x1=5, y1=5, confidence=0.6)
+        return [Answer("Here: [1].", (box,), Usage(1, 1, 0.0, 0.0, 0.0, "stop"), self.name, "", ()) for _ in requests]
+
+
+def test_the_rows_of_the_card_come_from_a_scored_run(tmp_path: Path):
+    items = held_out_items(4, "en", first=95_000, tasks=("box", "present"))
+    first = write_items(tmp_path / "data", items, 2)
+    passes = [Pass("main"), *(Pass(name, ablation=name, limit=first) for name in ("blank", "shuffle"))]
+    run = predict("samples", tmp_path / "data", Boxed(), tmp_path / "run", passes=passes)
+    summary = score_run(run.path)
+    box = row_of(summary, "box", METRICS["box"])
+    assert set(box) == {"n", "mean", "low", "high", "blank", "shuffled"}
+    assert box["n"] == 4
+    assert box["mean"] < 0.2
+    assert row_of(summary, "present", "accuracy")["mean"] == 0.0
+    sure = calibration(run, items)
+    assert sure["n"] == 8
+    assert sure["ece"] == pytest.approx(abs(0.6 - sure["accuracy"]))
+    card = {"date": "d", "commit": "c", "machine": "m", "weights": "w", "phantoms": {"box": box}}
+    assert "| box, mean IoU | 4 | **0.0" in tables(card)
 
 
 def test_auroc_and_its_interval_agree_with_a_case_done_by_hand():

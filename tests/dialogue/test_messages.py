@@ -174,3 +174,16 @@ def test_without_media_a_question_stands_alone_and_an_empty_one_is_refused() -> 
     assert from_question(None, "What is a cyst?")[0].parts == (TextPart("What is a cyst?"),)
     with pytest.raises(InputError, match="question is empty"):
         from_question(None, "  ")
+
+
+def test_a_picture_may_be_told_its_spacing():
+    def parts(spacing: object) -> object:
+        content = [{"type": "image", "image": "a.png", "spacing_mm": spacing}, {"type": "text", "text": "Size?"}]
+        return read_conversation([{"role": "user", "content": content}])
+
+    assert parts(0.5)[0].parts[0].spacing_mm == (0.5, 0.5)
+    assert parts([0.5, 0.7])[0].parts[0].spacing_mm == (0.5, 0.7)
+    assert write_conversation(parts(0.5))[0]["content"][0]["spacing_mm"] == [0.5, 0.5]
+    for wrong in (0, -1, "1", [1], [1, 2, 3], float("nan")):
+        with pytest.raises(OptionError, match="spacing_mm"):
+            parts(wrong)

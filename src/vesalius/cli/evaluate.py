@@ -24,7 +24,9 @@ __all__ = ["evaluate", "folder_of"]
 
 def evaluate(
     benchmarks: Annotated[list[str], typer.Argument(metavar="BENCHMARK...", help="Names: slake, …")],
-    data: Annotated[Path, typer.Option(help="Folder of the benchmark's files, or one with a folder for each.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of the benchmark's files, or one with a folder for each; a file for samples.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")],
     model: Annotated[
         str, typer.Option(help="Model name, checkpoint folder or hub id; with --endpoint the name it knows.")
@@ -38,6 +40,9 @@ def evaluate(
     repeats: Annotated[int, typer.Option(help="Ask everything this often, with the next seeds.")] = 1,
     image_ablation: Annotated[
         list[str] | None, typer.Option(help="Ask again with blank, shuffle or none for pictures; may be repeated.")
+    ] = None,
+    ablation_limit: Annotated[
+        int | None, typer.Option(help="Of --image-ablation: ask the first so many items only.")
     ] = None,
     corruption: Annotated[
         list[str] | None,
@@ -72,7 +77,7 @@ def evaluate(
     from vesalius.evaluation.predict import predict
     from vesalius.evaluation.survey import read_split, survey
 
-    passes = passes_of(image_ablation or (), option_shuffle, repeats, seed, corruption or ())
+    passes = passes_of(image_ablation or (), option_shuffle, repeats, seed, corruption or (), ablation_limit)
     sampling = Sampling(max_new_tokens, temperature, _options(option or ()))
     if leaks not in ("refuse", "drop"):
         raise OptionError(f"leaks is {leaks!r:.20}, not refuse or drop.")

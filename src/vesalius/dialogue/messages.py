@@ -47,10 +47,12 @@ class TextPart:
 @dataclass(frozen=True)
 class ImagePart:
     """`image`: path, bytes, array `[H, W]` or `[H, W, 3]`, PIL image, Picture, Slide, or a Study with one.
-    `timestamp`: seconds, for models that are told when a picture was taken."""
+    `timestamp`: seconds, for models that are told when a picture was taken. `spacing_mm`: (x, y) distance of pixel
+    centres, for a file that does not say."""
 
     image: Any = field(repr=False)
     timestamp: float | None = None
+    spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ Part = TextPart | MediaPart
 
 KEYS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
-    "image": ("image", "timestamp"),
+    "image": ("image", "timestamp", "spacing_mm"),
     "volume": ("volume", "num_slices", "axis", "window"),
     "video": ("video", "fps", "timestamps"),
     "table": ("table",),
@@ -220,7 +222,7 @@ def _media_part(kind: str, content: Any, part: Mapping[str, Any], where: str) ->
         moment = part.get("timestamp")
         if moment is not None and not _is_number(moment):
             raise OptionError(f"{where} has timestamp {_shown(moment)}; it must be a number of seconds.")
-        return ImagePart(content, None if moment is None else float(moment))
+        return ImagePart(content, None if moment is None else float(moment), _spacing(part.get("spacing_mm"), where))
     if kind == "table":
         return TablePart(content)
     if kind == "video":
@@ -242,6 +244,16 @@ def _media_part(kind: str, content: Any, part: Mapping[str, Any], where: str) ->
     return VolumePart(content, num, cast("Axis | None", axis), part.get("window"))
 
 
+def _spacing(given: Any, where: str) -> tuple[float, float] | None:
+    """One distance for both directions, or (x, y)."""
+    if given is None:
+        return None
+    pair = cast("list[Any]", list(given) if isinstance(given, (list, tuple)) else [given, given])
+    if len(pair) != 2 or not all(_is_number(mm) and 0 < mm <= 1000 for mm in pair):
+        raise OptionError(f"{where} has spacing_mm {_shown(given)}; it must be millimetres above 0, one or (x, y).")
+    return float(pair[0]), float(pair[1])
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
 
@@ -261,6 +273,8 @@ def _written(part: Part) -> dict[str, Any]:
     values = {key: getattr(part, key) for key in KEYS[kind]}
     if isinstance(part, VideoPart) and part.timestamps is not None:
         values["timestamps"] = list(part.timestamps)
+    if isinstance(part, ImagePart) and part.spacing_mm is not None:
+        values["spacing_mm"] = list(part.spacing_mm)
     return {"type": kind, **{key: value for key, value in values.items() if value is not None}}
 
 

@@ -3,7 +3,7 @@ seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from vesalius.evaluation.metrics.robustness import kept_share, option_consistenc
 from vesalius.evaluation.passes import Pass
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.statistics import over_seeds
-from vesalius.evaluation.summary import Ablated, figure_of
+from vesalius.evaluation.summary import Ablated, figure_of, table_of
 
 __all__ = ["ablated", "over_orders", "over_repeats"]
 
@@ -19,9 +19,16 @@ Others = Mapping[str, Sequence[ItemScore]]
 
 
 def ablated(
-    passes: Sequence[Pass], others: Others, main: Mapping[str, ItemScore], metric: str, resamples: int, seed: int
+    passes: Sequence[Pass],
+    others: Others,
+    main: Mapping[str, ItemScore],
+    metric: str,
+    resamples: int,
+    seed: int,
+    groups: Collection[str] = (),
 ) -> Iterator[Ablated]:
-    """Passes without the right pictures, each against the main pass on the items both have."""
+    """Passes without the right pictures, each against the main pass on the items both have. `groups`: names of those
+    that get a table each, beside that of all items."""
     for one in passes:
         items = sorted((i for i in others.get(one.name, ()) if i.id in main), key=lambda item: item.id)
         if one.ablation is None or not items:
@@ -30,7 +37,9 @@ def ablated(
         full = figure_of(metric, [main[item.id] for item in items], 1, seed).value
         known = full is not None and figure.value is not None and full > 0
         kept = kept_share(full, figure.value) if known and full is not None and figure.value is not None else None
-        yield Ablated(one.name, figure, full, kept)
+        inside = {name: [item for item in items if name in item.groups] for name in sorted(groups)}
+        tables = [table_of(name, rows, resamples, seed) for name, rows in {"all": items, **inside}.items() if rows]
+        yield Ablated(one.name, figure, full, kept, tuple(tables))
 
 
 def over_orders(passes: Sequence[Pass], others: Others, main: Mapping[str, ItemScore], metric: str) -> dict[str, Any]:

@@ -71,9 +71,10 @@ def ask_questions(
     """
     rows: dict[int, Prediction] = {}
     ready: list[tuple[int, Question, Any, tuple[str, ...]]] = []
+    known: dict[Any, Any] = {}
     for place, question in enumerate(questions):
         try:
-            conversation, images = question.shown()
+            conversation, images = question.shown(known)
         except Exception as exc:
             rows[place] = _failed(model.name, adapter, question, (), exc)
             continue

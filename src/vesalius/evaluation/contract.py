@@ -32,9 +32,11 @@ TaskKind = Literal[
     "measure",
     "tree",
     "chat",
+    "change",
 ]
 """How a sample is parsed and scored. "closed": one word or phrase that is no yes/no. "measure": lengths in mm or angles
-in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric."""
+in degrees. "tree": one node of a question tree (Rad-ReStruct). "chat": judged against a rubric.
+"change": what became of findings between two pictures."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,15 @@ class Benchmark:
     `read(folder, split)`: the samples in published order, one at a time; InputError naming file, row and reason where
     a column, file or value is missing.  `twin(folder, count, seed)`: writes phantoms in the published layout.
     `splits`: known names, the default first.  `template`: id of the prompt template, part of the fingerprint.
-    `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" | "documents".
+    `group`: "text" | "2d" | "reports" | "3d" | "video" | "grounding" | "counting" | "robustness" |
+    "documents" | "own".
     `primary`: name of the metric the table leads with.  `dialect`, `coord`: how located answers are read unless the
     model names its own.  `source`: where users get the files; `licence`: their terms.  `files`: what is expected in the
     folder.  `variants`: the same benchmark asked by other prompts, each with its own template id.  `derived`: how this
     one was made from the one of its name ("variant", "shift"); it stands in the manifest and in the run's folder.
-    `remarks(folder, split)`: what a reader of its figures must know about these very files.
+    `remarks(folder, split)`: what a reader of its figures must know about these very files.  `cites_findings`: answers
+    are in plain words, `[3]` cites a finding, and places, masks and sizes are the findings the model returned beside
+    its text where it returned any.  `reads_file`: a single file may stand for the folder.
     """
 
     name: str
@@ -140,6 +145,8 @@ class Benchmark:
     variants: Mapping[str, Benchmark] = field(default_factory=dict[str, "Benchmark"], repr=False)
     derived: Mapping[str, str] = field(default_factory=dict[str, str])
     remarks: Callable[[Path, str], Sequence[str]] | None = field(default=None, repr=False)
+    cites_findings: bool = False
+    reads_file: bool = False
 
     @property
     def run_name(self) -> str:

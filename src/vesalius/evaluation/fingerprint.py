@@ -81,7 +81,12 @@ def manifest_of(
 
 def _told(one: Pass, count: int) -> dict[str, Any]:
     corruption = None if one.corruption is None else str(one.corruption)
-    known = {"ablation": one.ablation, "permutation": one.permutation or None, "corruption": corruption}
+    known = {
+        "ablation": one.ablation,
+        "permutation": one.permutation or None,
+        "corruption": corruption,
+        "limit": one.limit,
+    }
     return {"file": one.file, "items": count, "seed": one.seed} | {k: v for k, v in known.items() if v is not None}
 
 
@@ -106,6 +111,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         after = now["passes"].get(name)
         if after is not None and after["seed"] != one["seed"]:
             found.append(f"seed: {one['seed']}, now {after['seed']}")
+        if after is not None and after.get("limit") != one.get("limit"):
+            found.append(f"limit of {name}: {_short(one.get('limit'))}, now {_short(after.get('limit'))}")
     return list(dict.fromkeys(found))
 
 

@@ -29,6 +29,7 @@ class Pass:
 
     `permutation`: 1 … k where the options of multiple-choice items are put in another order, else 0.
     `corruption`: how the media are spoilt, None where they are not.
+    `limit`: only the first so many items are asked.
     `seed`: of sampling, of the derangement of pictures, of corruptions and of the order of options.
     """
 
@@ -37,6 +38,7 @@ class Pass:
     ablation: Ablation | None = None
     permutation: int = 0
     corruption: Corruption | None = None
+    limit: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -63,9 +65,11 @@ def passes_of(
     repeats: int = 1,
     seed: int = 0,
     corruptions: Sequence[str] = (),
+    ablation_limit: int | None = None,
 ) -> tuple[Pass, ...]:
     """The main pass, then those asked for. `repeats` > 1 asks the plain and the corrupted questions again with the next
-    seeds. `corruptions`: "blur:high", "blur" (all severities) or "all".
+    seeds. `corruptions`: "blur:high", "blur" (all severities) or "all". `ablation_limit`: ablations ask the first so
+    many items only.
 
     Raises OptionError for an unknown ablation or corruption or a number out of range, UnsupportedError where pictures
     cannot be blurred because a package is missing.
@@ -73,13 +77,15 @@ def passes_of(
     for name, value, least in (("option-shuffle", option_shuffle, 0), ("repeats", repeats, 1)):
         if not least <= value <= _MOST:
             raise OptionError(f"{name} is {value}; it must be {least} to {_MOST}.")
+    if ablation_limit is not None and ablation_limit < 1:
+        raise OptionError(f"ablation-limit is {ablation_limit}; it must be 1 or more.")
     if not 0 <= seed < 2**31:
         raise OptionError(f"seed is {seed}; it must be 0 to {2**31 - 1}.")
     for one in ablations:
         if one not in get_args(Ablation):
             raise OptionError(f"image-ablation {one!r} is not one of {', '.join(get_args(Ablation))}.")
     wanted = [Pass(MAIN, seed)]
-    wanted += [Pass(one, seed, ablation=one) for one in get_args(Ablation) if one in ablations]
+    wanted += [Pass(one, seed, ablation=one, limit=ablation_limit) for one in get_args(Ablation) if one in ablations]
     spoilt = corruptions_named(corruptions)
     if any(one.name in ("blur", "mixed") for one in spoilt):
         package("scipy.ndimage", "blurred pictures")  # told now, not in every row

@@ -93,7 +93,8 @@ def predict(
                 exchange = derangement(read_split(chosen, data, split, limit), one.seed, spool)
                 if exchange.left_out:
                     now["passes"][one.name] |= {"left_out": list(exchange.left_out)}
-                    now["passes"][one.name]["items"] = found.count(one) - len(exchange.left_out)
+                    within = sum(one.limit is None or found.ids[key] <= one.limit for key in exchange.left_out)
+                    now["passes"][one.name]["items"] = found.count(one) - within
                     _write_manifest(run.path, now)
             job = _Job(run.path / one.file, one, exchange, now["passes"][one.name]["items"])
             samples = read_split(chosen, data, split, limit)
@@ -112,7 +113,7 @@ class _Job:
 
     def question(self, row: int, sample: Sample) -> Question | None:
         """What this pass asks about a sample; None where it asks nothing."""
-        if not asked_by(self.one, sample) or (self.exchange and sample.id in self.exchange.left_out):
+        if not asked_by(self.one, sample, row) or (self.exchange and sample.id in self.exchange.left_out):
             return None
         prompt, order = sample.prompt, None
         if self.one.permutation:

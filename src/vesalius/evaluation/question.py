@@ -36,17 +36,27 @@ class Question:
     def prompt_sha256(self) -> str:
         return hashlib.sha256(self.prompt.encode("utf-8", "surrogatepass")).hexdigest()
 
-    def shown(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """(conversation, sha256 of each medium shown). Errors of reading come with the file's name."""
+    def shown(self, known: dict[Any, Any] | None = None) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """(conversation, sha256 of each medium shown). Errors of reading come with the file's name.
+
+        `known`: what other questions of a batch were shown instead of a medium; questions that share it show the very
+        same, and a model may look at it once.
+        """
         hashes: list[str] = []
         seen: list[Medium] = []
         for medium in () if self.ablation == "none" else self.media:
             source: Any = medium.source
             sha256 = medium.sha256()
-            if self.ablation == "blank":
-                source, sha256 = blank(medium, sha256)
-            elif self.corruption is not None:
-                source, sha256 = corrupted(medium, sha256, self.corruption, self.seed)
+            if self.ablation == "blank" or self.corruption is not None:
+                key = (medium.kind, sha256, self.corruption, self.seed)
+                if known is None or key not in known:
+                    known = {} if known is None else known
+                    known[key] = (
+                        blank(medium, sha256)
+                        if self.corruption is None
+                        else corrupted(medium, sha256, self.corruption, self.seed)
+                    )
+                source, sha256 = known[key]
             hashes.append(sha256)
             seen.append(replace(medium, source=source))
         return conversation_of(self.prompt, seen, self.earlier), tuple(hashes)

@@ -80,6 +80,7 @@ class RunFolder:
                 one.get("ablation"),
                 one.get("permutation", 0),
                 corruption_named(one["corruption"]) if "corruption" in one else None,
+                one.get("limit"),
             )
             for name, one in told.items()
         ]
@@ -109,7 +110,7 @@ class RunFolder:
         if one is None:
             raise InputError(f"the run has no pass {name!r}.", file=self.path)
         left_out = set(self.manifest["passes"][name].get("left_out", ()))
-        return {s.id: None for s in self.samples() if asked_by(one, s) and s.id not in left_out}
+        return {s.id: None for row, s in enumerate(self.samples(), 1) if asked_by(one, s, row) and s.id not in left_out}
 
     def samples(self) -> Iterator[Sample]:
         """The items asked, read again from the data folder the manifest names."""

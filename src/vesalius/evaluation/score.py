@@ -30,7 +30,7 @@ from vesalius.evaluation.scoring.items import score_items
 from vesalius.evaluation.scoring.learned import with_learned
 from vesalius.evaluation.scoring.published_figures import published_figures
 from vesalius.evaluation.scoring.trees import macro_f1
-from vesalius.evaluation.summary import Summary, table_of
+from vesalius.evaluation.summary import LEADING, Summary, table_of
 from vesalius.evaluation.survey import asked_by, read_split, survey
 from vesalius.findings.writing import replacing
 
@@ -118,7 +118,7 @@ def score_run(
         overall=table_of("all", items, resamples, seed),
         tables=tuple(table_of(name, groups[name], resamples, seed) for name in sorted(groups)),
         baselines=baselines,
-        passes=tuple(ablated(run.passes(), others, by_id, primary, resamples, seed)),
+        passes=tuple(ablated(run.passes(), others, by_id, primary, resamples, seed, groups)),
         extra=extra,
         notes=tuple(notes),
         missing=missing,
@@ -173,7 +173,9 @@ def _rows(
     one = next(p for p in run.passes() if p.name == name)
     rows = {row.id: row for row in run.predictions(name)}
     left_out = set(manifest["passes"][name].get("left_out", ()))
-    wanted = {key for key, sample in asked.items() if asked_by(one, sample) and key not in left_out}
+    wanted = {
+        key for row, (key, sample) in enumerate(asked.items(), 1) if asked_by(one, sample, row) and key not in left_out
+    }
     foreign, missing = rows.keys() - wanted, wanted - rows.keys()
     if foreign:
         raise InputError(
@@ -202,13 +204,10 @@ def _groups(items: Sequence[ItemScore]) -> tuple[dict[str, list[ItemScore]], lis
     return {name: rows for name, rows in kept.items() if len(rows) < len(items)}, many
 
 
-_LEADING = ("accuracy", "iou", "count_exact", "point_f1", "dice", "rouge_l", "micro_f1", "f1@0.5", "within_10")
-
-
 def _primary(wanted: str, items: Sequence[ItemScore]) -> str:
     """The metric a table leads with: the benchmark's, else the first known one its items have."""
     names = {name for item in items for name in (*item.scores, *item.ratios)}
-    return next((name for name in (wanted, *_LEADING) if name in names), wanted)
+    return next((name for name in (wanted, *LEADING) if name in names), wanted)
 
 
 def _write(folder: Path, items: Sequence[ItemScore], summary: Summary) -> None:

@@ -11,7 +11,13 @@ import numpy as np
 from vesalius.evaluation.scoring.item import FAILURES, ItemScore, outcome_of
 from vesalius.evaluation.statistics import SeedSummary, bootstrap_mean, bootstrap_ratio, cluster_items
 
-__all__ = ["Ablated", "Figure", "Robustness", "Summary", "Table", "figure_of", "table_of"]
+__all__ = ["LEADING", "Ablated", "Figure", "Robustness", "Summary", "Table", "figure_of", "table_of"]
+
+LEADING = (
+    "accuracy", "iou", "count_exact", "point_f1", "dice", "change_f1", "finding_f1", "rouge_l", "micro_f1", "f1@0.5",
+    "within_10",
+)  # fmt: skip
+"""Metrics a table leads with where it lacks the benchmark's own, the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Ablated:
-    """Another pass beside the main one, on the items both have. `kept`: its share of the main pass's score."""
+    """Another pass beside the main one, on the items both have. `kept`: its share of the main pass's score. `tables`:
+    its figures in each group of the main pass."""
 
     name: str
     figure: Figure
     full: float | None
     kept: float | None
+    tables: tuple[Table, ...] = ()
+
+    def table(self, group: str) -> Table | None:
+        """The table of this group, None where the pass asked none of its items."""
+        return next((one for one in self.tables if one.group == group), None)
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,10 @@ class Summary:
     resamples: int
     seed: int
     robustness: tuple[Robustness, ...] = ()
+
+    def table(self, group: str) -> Table | None:
+        """The table of a group ("task=box"), None where there is none."""
+        return next((one for one in self.tables if one.group == group), None)
 
     @property
     def n(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vesalius.evaluation.summary import Figure, Table
+from vesalius.evaluation.summary import LEADING, Figure, Table
 
 if TYPE_CHECKING:
     from vesalius.evaluation.summary import Summary
@@ -38,7 +38,9 @@ def figure_rows(summary: Summary, metrics: Sequence[str] = ()) -> list[tuple[str
     if not rows:
         rows = [_row(summary.overall, Figure("not judged", None, None, None, summary.n, 0, "item"))]
     for table in summary.tables:
-        rows += [_row(table, one) for one in table.figures if one.metric in (metrics or (summary.primary,))]
+        rows += [
+            _row(table, one) for one in table.figures if one.metric in (metrics or _leading(table, summary.primary))
+        ]
     rows += [(f"baseline: {name}", *_figure(one), "", "", "", "") for name, one in summary.baselines.items()]
     for one in summary.passes:
         kept = "" if one.kept is None else f" (keeps {100 * one.kept:.1f} %)"
@@ -49,6 +51,11 @@ def figure_rows(summary: Summary, metrics: Sequence[str] = ()) -> list[tuple[str
         count = f"{one.shifted.clusters} {one.shifted.unit}"
         rows.append((one.name, "RR", number(one.rr), interval, str(one.shifted.n), count, "", "", "", ""))
     return rows
+
+
+def _leading(table: Table, primary: str) -> tuple[str, ...]:
+    """The run's leading metric; in a group of items that lack it, the first known one they have."""
+    return next(((name,) for name in (primary, *LEADING) if table.figure(name) is not None), ())
 
 
 def _figure(one: Figure) -> tuple[str, str, str, str, str]:

@@ -30,11 +30,15 @@ class Survey:
 
     def count(self, one: Pass) -> int:
         """How many items a pass asks."""
-        return len(self.choices if one.permutation else self.seeing if one.needs_media else self.ids)
+        asked = self.choices if one.permutation else self.seeing if one.needs_media else self.ids
+        return len(asked) if one.limit is None else sum(self.ids[key] <= one.limit for key in asked)
 
 
-def asked_by(one: Pass, sample: Sample) -> bool:
-    """Ablations and corruptions ask items with media, permutations those with options, other passes all."""
+def asked_by(one: Pass, sample: Sample, row: int) -> bool:
+    """Ablations and corruptions ask items with media, permutations those with options, other passes all; a pass with a
+    limit the first so many. `row`: the item's, from 1."""
+    if one.limit is not None and row > one.limit:
+        return False
     if one.permutation:
         return sample.kind == "mcq" and bool(sample.options)
     return bool(sample.media) if one.needs_media else True
@@ -46,7 +50,7 @@ def read_split(benchmark: Benchmark, folder: Path, split: str | None, limit: int
     chosen = split_of(benchmark, split)
     if limit is not None and limit < 1:
         raise OptionError(f"limit is {limit}; it must be 1 or more.")
-    if not folder.is_dir():
+    if not folder.is_dir() and not (benchmark.reads_file and folder.is_file()):
         raise InputError(
             "there is no such folder." if not folder.exists() else "is not a folder.",
             file=folder,
@@ -69,6 +73,7 @@ def survey(samples: Iterator[Sample], folder: Path, name: str) -> Survey:
     Raises InputError naming the row for an id that comes twice, an empty prompt or a medium that is not there, what
     `Benchmark.read` raises, and for a benchmark without items.
     """
+    folder = folder.parent if folder.is_file() else folder
     digest = hashlib.sha256()
     ids: dict[str, int] = {}
     choices: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,17 @@ __all__ = ["read_media", "read_raw", "spoken_of"]
 
 
 def spoken_of(
-    messages: Sequence[Message], *, raw_volumes: bool = False, given: Mapping[int, Any] | None = None
+    messages: Sequence[Message],
+    *,
+    raw_volumes: bool = False,
+    given: Mapping[int, Any] | None = None,
+    known: dict[Any, Study] | None = None,
 ) -> tuple[list[Spoken], list[str]]:
     """(messages with their media read, warnings of the readers). Tables and documents become quoted text.
 
     `raw_volumes`: arrays and `.npy` files in volume parts need no geometry (see `read_raw`). `given`: by `id` of an
-    item that was read before, what it was read from.
+    item that was read before, what it was read from. `known`: files and bytes read before and now, so that
+    conversations that share it show the very same items.
     """
     spoken: list[Spoken] = []
     warnings: list[str] = []
@@ -37,7 +43,7 @@ def spoken_of(
             if isinstance(part, TextPart):
                 parts.append(part.text)
                 continue
-            source, study = _read(part, raw_volumes, given or {})
+            source, study = _read(part, raw_volumes, given or {}, known)
             warnings += study.warnings
             for item in study.items:
                 warnings += item.origin.warnings
@@ -54,12 +60,32 @@ _STACK_AFFINE = np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0
 """[slices, rows, columns] as slices are looked at: feet to head, front to back, the patient's right to left."""
 
 
-def _read(part: Any, raw_volumes: bool, given: Mapping[int, Any]) -> tuple[Any, Study]:
+def _read(part: Any, raw_volumes: bool, given: Mapping[int, Any], known: dict[Any, Study] | None) -> tuple[Any, Study]:
     source = next(getattr(part, name) for name in ("image", "volume", "video", "table") if hasattr(part, name))
     if isinstance(source, Study):
         return None, source
     if isinstance(source, Picture | Volume | Clip | Slide | Table | Document):
         return given.get(id(source)), Study((source,))
+    spacing = part.spacing_mm if isinstance(part, ImagePart) else None
+    key = (type(part), source, spacing, raw_volumes) if isinstance(source, str | bytes | PathLike) else None
+    if known is not None and key is not None and key in known:
+        return source, known[key]
+    study = _read_part(part, source, raw_volumes)
+    if spacing is not None:
+        study = replace(study, items=tuple(_spaced(item, spacing) for item in study.items))
+    if known is not None and key is not None:
+        known[key] = study
+    return source, study
+
+
+def _spaced(item: Item, spacing_mm: tuple[float, float]) -> Item:
+    """A picture whose file tells no spacing gets the one that is given."""
+    if isinstance(item, Picture) and item.spacing_mm is None:
+        return replace(item, spacing_mm=spacing_mm)
+    return item
+
+
+def _read_part(part: Any, source: Any, raw_volumes: bool) -> Study:
     study = read_raw(source) if raw_volumes and isinstance(part, VolumePart) else read_media(source)
     if isinstance(part, VideoPart):
         study = _as_clip(source, study)
@@ -67,7 +93,7 @@ def _read(part: Any, raw_volumes: bool, given: Mapping[int, Any]) -> tuple[Any, 
     if not isinstance(part, ImagePart) and not any(isinstance(item, wanted) for item in study.items):
         kinds = ", ".join(sorted({type(item).__name__.lower() for item in study.items}))
         raise InputError(f"the {type(part).__name__.removesuffix('Part').lower()} part holds a {kinds}.")
-    return source, study
+    return study
 
 
 def read_media(source: Any) -> Study:

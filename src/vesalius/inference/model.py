@@ -145,13 +145,15 @@ class Model:
         **options: Any,
     ) -> list[Answer]:
         """Answer several (source, question) pairs or conversations (lists of messages), in order, `batch_size` at a
-        time; each as `ask` answers it."""
+        time; each as `ask` answers it. Those that are answered together read a file once, and a family that keeps what
+        it saw looks once at what neighbours show."""
         _check_length(max_new_tokens)
         sampling = self._sampling(temperature, seed, schema)
         answers: list[Answer] = []
         for first in range(0, len(requests), batch_size):
             pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in requests]
-            asked = [self._asked(pair[0], pair[1], options) for pair in pairs[first : first + batch_size]]
+            known: dict[Any, Study] = {}
+            asked = [self._asked(pair[0], pair[1], options, known) for pair in pairs[first : first + batch_size]]
             started = time.perf_counter()
             batches: list[Any] = [one.batch for one in asked]
             said = self.family.say_batch(batches, max_new_tokens=max_new_tokens, sampling=sampling)
@@ -201,9 +203,11 @@ class Model:
             self._bound = (schema, constraint_of(schema, tokenizer))
         return Sampling(temperature=temperature, seed=seed, constraint=self._bound[1])
 
-    def _asked(self, source: Any, question: str | None, options: Mapping[str, Any]) -> _Asked:
+    def _asked(
+        self, source: Any, question: str | None, options: Mapping[str, Any], known: dict[Any, Study] | None = None
+    ) -> _Asked:
         started = time.perf_counter()
-        spoken, warnings = self._spoken(source, question)
+        spoken, warnings = self._spoken(source, question, known)
         if spoken[-1].role == "assistant":
             raise InputError("the conversation ends with an answer.", fix="End it with a user message.")
         batch = self.family.prepare(spoken, **options)
@@ -277,10 +281,12 @@ class Model:
             return many(several, **options)
         return self.family.prepare(self._spoken(conversation, question)[0], **options)
 
-    def _spoken(self, source: Any, question: str | None) -> tuple[list[Spoken], list[str]]:
+    def _spoken(
+        self, source: Any, question: str | None, known: dict[Any, Study] | None = None
+    ) -> tuple[list[Spoken], list[str]]:
         raw = bool(getattr(self.family, "reads_raw_volumes", False))
         messages, odd, given = conversation_of(source, question, raw_volumes=raw, escape=self._escape)
-        spoken, warnings = spoken_of(messages, raw_volumes=raw, given=given)
+        spoken, warnings = spoken_of(messages, raw_volumes=raw, given=given, known=known)
         if any(one.role == "stream" for one in spoken) and not getattr(self.family, "reads_streams", False):
             raise InputError(f"{self.name} knows no messages of role stream.", fix="Use the role user.")
         if not getattr(self.family, "reads_streams", False) and any(

@@ -11,6 +11,7 @@ from vesalius.evaluation.contract import Benchmark
 __all__ = ["BENCHMARKS", "benchmark"]
 
 BENCHMARKS: dict[str, str] = {
+    "samples": "samples",
     "slake": "slake",
     "medqa-usmle": "text_exams",
     "medmcqa": "text_exams",

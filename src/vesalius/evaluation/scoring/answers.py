@@ -13,6 +13,8 @@ from typing import Any
 from vesalius.evaluation.contract import Sample
 from vesalius.evaluation.option_order import option_body
 from vesalius.evaluation.prediction import Prediction
+from vesalius.evaluation.scoring.named import parse_named
+from vesalius.findings.dialects.statements import answer_part, without_thoughts
 from vesalius.findings.normal_text import normalise, words
 from vesalius.findings.parse_answer import ParsedAnswer, parse_answer
 
@@ -62,6 +64,9 @@ def parsed(sample: Sample, prediction: Prediction) -> ParsedAnswer | None:
     if prediction.finish_reason == "error":
         return None
     order = prediction.option_order
+    if names := sample.extra.get("names"):
+        text, is_open = without_thoughts(prediction.raw)
+        return ParsedAnswer(None, "truncated") if is_open else parse_named(answer_part(text), str(names), sample.lang)
     kind = sample.kind if sample.kind in ("mcq", "yesno") else "open"
     options = shown_options(sample, order) if kind == "mcq" else None
     said = parse_answer(prediction.raw, kind, options, sample.lang, prediction.finish_reason)

@@ -9,7 +9,8 @@ from vesalius.errors import OptionError
 from vesalius.evaluation.contract import Benchmark, Sample
 from vesalius.evaluation.prediction import Prediction
 from vesalius.evaluation.profiles import Profile
-from vesalius.evaluation.scoring import answers, historic, masks, measures, places, reports, trees
+from vesalius.evaluation.scoring import answers, changes, historic, masks, measures, places, reports, trees
+from vesalius.evaluation.scoring.cited import without_citations
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 
 __all__ = ["groups_of", "score_items"]
@@ -28,6 +29,8 @@ def score_items(pairs: Sequence[Pair], benchmark: Benchmark, profile: Profile) -
 
     Raises InputError for a truth that cannot be read, OptionError for a profile that has no rule for the task kind.
     """
+    if benchmark.cites_findings:
+        pairs = [(sample, without_citations(prediction)) for sample, prediction in pairs]
     found: list[ItemScore | None] = [None] * len(pairs)
     texts = [k for k, (sample, _) in enumerate(pairs) if sample.kind == "report"]
     if texts:
@@ -55,9 +58,9 @@ def _one(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
     if sample.kind in places.KINDS:
         return _placed(pair, benchmark, profile)
     if sample.kind == "measure":
-        numbers, status, rule = measures.measured(
-            sample, prediction, "strict" if profile.codec == "strict" else "tolerant"
-        )
+        mode = "strict" if profile.codec == "strict" else "tolerant"
+        measuring = measures.longest_mm if benchmark.cites_findings else measures.measured
+        numbers, status, rule = measuring(sample, prediction, mode)
         return _item(pair, numbers, status, rule, *measures.score_measure(sample, numbers))
     if sample.kind == "mask":
         found = masks.score_mask(sample, prediction)
@@ -66,6 +69,9 @@ def _one(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
         chosen, status, rule = trees.chosen(sample, prediction)
         scores, ratios = trees.score_node(sample, chosen)
         return _item(pair, None if chosen is None else list(chosen), status, rule, scores, ratios)
+    if sample.kind == "change":
+        told, status, rule, scores = changes.score_changes(sample, prediction)
+        return _item(pair, told, status, rule, scores)
     if sample.kind == "chat":
         failed = prediction.finish_reason == "error"
         return _item(pair, None, "error" if failed else "not judged", "needs a judge")
@@ -76,6 +82,12 @@ def _placed(pair: Pair, benchmark: Benchmark, profile: Profile) -> ItemScore:
     sample, prediction = pair
     truth = places.truth_of(sample)
     lead, other = ("strict", "tolerant") if profile.codec == "strict" else ("tolerant", "strict")
+    if benchmark.cites_findings:
+        said = places.cited(sample, prediction)
+        scores, ratios = places.score_places(sample, said, truth)
+        if sample.kind == "box":
+            ratios |= places.iou_per_true_box(said, truth)
+        return _item(pair, {"places": said.rows, "count": said.count}, said.status, "findings", scores, ratios)
     said = places.grounded(sample, prediction, benchmark.dialect, benchmark.coord, lead)
     scores, ratios = places.score_places(sample, said, truth)
     second = places.grounded(sample, prediction, benchmark.dialect, benchmark.coord, other)

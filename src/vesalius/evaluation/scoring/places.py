@@ -8,7 +8,7 @@ A benchmark's truth is one box, a list of boxes or points (rows of numbers, or o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from vesalius.findings.box_overlap import as_boxes, iou_matrix
 from vesalius.findings.matching import assign, match_boxes, match_points
 from vesalius.findings.parse import Grounding, parse_grounding
 
-__all__ = ["KINDS", "Places", "Truth", "grounded", "score_places", "truth_of"]
+__all__ = ["KINDS", "Places", "Truth", "cited", "grounded", "iou_per_true_box", "score_places", "truth_of"]
 
 KINDS = ("box", "point", "count", "count_point", "count_box", "box3d")
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -115,6 +115,30 @@ def grounded(
     return Places(rows, None if count is None else float(count), _status(read, rows, count))
 
 
+def cited(sample: Sample, prediction: Prediction) -> Places:
+    """As `grounded`, for answers in plain words that cite findings: places are the findings on the medium asked about
+    (`extra["medium"]`) where the model returned any, else what the text names; a count is what the text states, else
+    the number of objects found."""
+    medium = sample.extra.get("medium")
+    here = tuple(
+        one for one in prediction.findings if medium is None or (one.get("where") or {}).get("item", medium) == medium
+    )
+    prediction = replace(prediction, findings=here)
+    read = grounded(sample, prediction, None, None, "tolerant")
+    if read.status == "error":
+        return read
+    if sample.kind == "count":
+        stated = grounded(sample, replace(prediction, findings=()), None, None, "tolerant")
+        objects = len(_own(prediction, "box")[0])
+        if stated.count is None and stated.status == "none":
+            stated = replace(stated, count=0.0)
+        if stated.count is None and objects:
+            return Places([], float(objects), "ok")
+        return stated
+    own, _ = _own(prediction, "point" if sample.kind == "point" else sample.kind)
+    return Places(own, read.count, "ok") if own else read
+
+
 def _status(read: Grounding, rows: Rows, count: float | None) -> str:
     nothing = not rows and count is None and read.status not in ("none", "empty", "refused", "truncated")
     return "malformed" if nothing else "ok" if read.status == "malformed" else read.status
@@ -137,9 +161,10 @@ def score_places(sample: Sample, said: Places, truth: Truth) -> tuple[dict[str, 
 
     Counts: `count_exact`; `count_error` (absolute; the items that gave a number, see `count_missing`). Boxes: `iou` (of
     the first box where one is true, else of the best one-to-one assignment over the larger number), `acc@t`, ratios
-    `precision@0.5`, `recall@0.5`, `f1@0.5`. Points: ratios `point_precision`, `point_recall`, `point_f1` at 10 px.
+    `precision@0.5`, `recall@0.5`, `f1@0.5`. Points: ratios `point_precision`, `point_recall`, `point_f1` at 10 px
+    or the item's `extra["radius_px"]`.
     Beside them, over the items where something is named and true, what published rules average: the share of points
-    with any true one within 10 px, the best IoU of each box. Copies cost nothing there.
+    with any true one within that radius, the best IoU of each box. Copies cost nothing there.
     """
     scores: dict[str, float] = {}
     ratios: dict[str, tuple[float, float]] = {}
@@ -157,11 +182,12 @@ def score_places(sample: Sample, said: Places, truth: Truth) -> tuple[dict[str, 
             best = iou_matrix(as_boxes(said.rows), as_boxes(truth.rows)).max(axis=1)
             ratios["best_iou (many-to-one)"] = (float(best.mean()), 1.0)
     elif sample.kind in ("point", "count_point"):
-        close = match_points(said.rows, truth.rows, RADIUS_PX)
+        radius = float(sample.extra.get("radius_px", RADIUS_PX))
+        close = match_points(said.rows, truth.rows, radius)
         ratios |= _ratios("", "point_", close.num_matched, len(said.rows), len(truth.rows), said.status)
         if said.rows and truth.rows:
             away = np.array(said.rows)[:, None] - np.array(truth.rows)[None]
-            near = np.linalg.norm(away, axis=2).min(axis=1) < RADIUS_PX
+            near = np.linalg.norm(away, axis=2).min(axis=1) < radius
             ratios["point_matching (many-to-one)"] = (float(near.mean()), 1.0)
         unread = said.status in UNREAD and not said.rows
         scores["point_image_f1"] = 0.0 if unread and not truth.rows else close.f1
@@ -175,12 +201,24 @@ def _box_scores(said: Places, true: Rows) -> dict[str, float]:
         found = 0.0
     else:
         ious = iou_matrix(as_boxes(said.rows), as_boxes(true))
-        if len(true) == 1:
-            found = float(ious[0, 0])
-        else:
-            pairs = assign(1.0 - ious)
-            found = float(ious[pairs[:, 0], pairs[:, 1]].sum()) / max(len(said.rows), len(true))
+        found = float(ious[0, 0]) if len(true) == 1 else _iou_sum(said.rows, true) / max(len(said.rows), len(true))
     return {"iou": found} | {f"acc@{t:g}": float(found >= t) for t in THRESHOLDS}
+
+
+def iou_per_true_box(said: Places, truth: Truth) -> dict[str, tuple[float, float]]:
+    """As a ratio, the assigned IoU of every true box: 0 where it was missed, surplus boxes cost nothing."""
+    if not truth.rows:
+        return {}
+    return {"iou (per true box)": (_iou_sum(said.rows, truth.rows), float(len(truth.rows)))}
+
+
+def _iou_sum(said: Rows, true: Rows) -> float:
+    """Total IoU of the best one-to-one assignment."""
+    if not said or not true:
+        return 0.0
+    ious = iou_matrix(as_boxes(said), as_boxes(true))
+    pairs = assign(1.0 - ious)
+    return float(ious[pairs[:, 0], pairs[:, 1]].sum())
 
 
 def _ratios(

@@ -1,4 +1,5 @@
-"""Reports: BLEU, ROUGE, METEOR, CIDEr-D and temporal F1 of the whole text, ROUGE-L of its two sections.
+"""Reports: BLEU, ROUGE, METEOR, CIDEr-D and temporal F1 of the whole text, ROUGE-L of its two sections,
+and where an item says so the F1 of the findings stated.
 
 An empty, refused or cut-off report is not dropped: what was written is scored, nothing written scores 0. BLEU-n of a
 reference shorter than n words is not defined and left out of its mean, which says over how many items it runs.
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vesalius.dialogue.words import LANGUAGES
 from vesalius.evaluation.metrics.bleu import sentence_bleu
 from vesalius.evaluation.metrics.cider import cider
 from vesalius.evaluation.metrics.meteor import meteor
@@ -19,8 +21,9 @@ from vesalius.evaluation.scoring.answers import texts_of
 from vesalius.evaluation.scoring.item import Pair
 from vesalius.findings.dialects.statements import answer_part, is_refusal, without_thoughts
 from vesalius.findings.sections import parse_report
+from vesalius.phantoms.reports import finding_labels
 
-__all__ = ["read_report", "report_metrics", "score_reports"]
+__all__ = ["finding_f1", "read_report", "report_metrics", "score_reports"]
 
 _REFUSAL_CHARS = 400
 """A text longer than this that says "cannot" somewhere is a report."""
@@ -76,7 +79,20 @@ def score_reports(pairs: Sequence[Pair]) -> list[tuple[str | None, str, dict[str
             scores = rouge(said, told, ("rougeL",), language=language)["rougeL"].f1
             for k, value in zip(having, scores.tolist(), strict=True):
                 found[k][2][f"{section}.rouge_l"] = float(value)
+    for k, (sample, _) in enumerate(pairs):
+        if sample.extra.get("labelled") and sample.lang in LANGUAGES:
+            found[k][2]["finding_f1"] = finding_f1(read[k][0] or "", texts_of(sample.gold)[0], sample.lang)
     return found
+
+
+def finding_f1(said: str, true: str, lang: str) -> float:
+    """F1 of the (label, side) pairs that two reports state as present, of the labels Vesalius knows; 1 when both state
+    none. An answer without a word states nothing and scores 0."""
+    if not said.strip():
+        return 0.0
+    told, meant = finding_labels(said, lang), finding_labels(true, lang)
+    both = len(told) + len(meant)
+    return 2 * len(told & meant) / both if both else 1.0
 
 
 def _section(text: str | None, name: str) -> str | None:

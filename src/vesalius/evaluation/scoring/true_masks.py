@@ -1,6 +1,7 @@
 """The true masks of an item, in the frame answers are in: pixels of the picture, or canonical voxels `[X, Y, Z]`.
 
-A truth is run lengths, a file, or a list of either, one for each instance. A volume's file is brought to the canonical
+A truth is run lengths, a file, a file and the value it holds inside (`{"path", "value"}`), or a list of these, one for
+each instance. A volume's file is brought to the canonical
 frame as the scan itself is, so that a mask stored with other axes still lies over it.
 """
 
@@ -44,13 +45,15 @@ def true_mask(sample: Sample) -> TrueMask:
     Raises InputError when it cannot be read or several masks differ in shape.
     """
     gold: Any = sample.gold
-    parts = [_read(sample, one) for one in gold] if isinstance(gold, list | tuple) else [_read(sample, gold)]
+    parts = [_read(sample, one) for one in _listed(gold)]
     shapes = {values.shape for values, _ in parts}
     if len(shapes) != 1:
         raise InputError(f"item {sample.id!r}: its true masks have {len(shapes)} different shapes.")
     values, volume = parts[0]
     wanted = sample.extra.get("value")
-    masks = [one != 0 if wanted is None else one == wanted for one, _ in parts]
+    each = [one.get("value") if isinstance(one, Mapping) else None for one in _listed(gold)]
+    inside = [wanted if own is None else own for own in each]
+    masks = [one != 0 if value is None else one == value for (one, _), value in zip(parts, inside, strict=True)]
     instances = None
     if isinstance(gold, list | tuple):
         instances = instance_map(masks)
@@ -64,6 +67,10 @@ def true_mask(sample: Sample) -> TrueMask:
     return TrueMask(np.logical_or.reduce(masks), instances, known, volume)
 
 
+def _listed(gold: Any) -> list[Any]:
+    return list(cast("list[Any]", gold)) if isinstance(gold, list | tuple) else [gold]
+
+
 def instance_map(masks: list[Mask]) -> NDArray[np.int64]:
     """Masks of one shape → a map of their numbers from 1; a pixel in several belongs to the first."""
     found = np.zeros(masks[0].shape, dtype=np.int64)
@@ -73,6 +80,8 @@ def instance_map(masks: list[Mask]) -> NDArray[np.int64]:
 
 
 def _read(sample: Sample, gold: Any) -> tuple[NDArray[Any], Volume | None]:
+    if isinstance(gold, Mapping) and "path" in gold:
+        gold = cast("Mapping[str, Any]", gold)["path"]
     if isinstance(gold, Mapping):
         return decode_rle(cast("Mapping[str, Any]", gold)), None
     path = Path(str(gold))

@@ -26,7 +26,7 @@ _ABSENCE = re.compile(
     rf"|\b(?:no|none|nothing)\b[^.\n]{{0,60}}\b(?:{_SEEN})\b|\bnot\s+(?:{_SEEN})\b"
     r"|\b(?:does|do|did)(?:\s+not|n['’]?t)\s+(?:see|show|contain|find|detect|have)\b|\babsent\b"
     r"|没有|未见|未发现|未检出|未检测到|不存在|^\W*(?:无|没)"
-    r"|لا\s*(?:يوجد|توجد|شيء|أرى)|ليس\s+هناك|لم\s+(?:يتم|يُعثر|أجد|يظهر|تظهر)|غير\s+(?:موجود|مرئي)",
+    r"|لا\s*(?:يوجد|توجد|شيء|أرى|دليل)|ليس\s+هناك|لم\s+(?:يتم|يُعثر|أجد|يظهر|تظهر)|غير\s+(?:موجود|مرئي)",
     re.IGNORECASE,
 )
 _INTEGER = re.compile(r"(?<![\w.,\-])\d{1,9}(?![\w]|[.,\-]\d)", re.ASCII)  # "3-5" states no number
