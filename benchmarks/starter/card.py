@@ -82,7 +82,7 @@ def tables(results: dict[str, Any]) -> str:
     if "over time" in results:
         parts += ["### Held-out pairs and clips", _plain(results["over time"])]
     if "languages" in results:
-        parts += ["### Chinese, Arabic, and questions no picture answers", _plain(results["languages"])]
+        parts += ["### Chinese, Arabic, and what is not to be answered", _plain(results["languages"])]
     if "volumes" in results:
         aim = {"organs": "≥ .85", "findings": "≥ .85"}
         parts += ["### Held-out phantom volumes (3D mask Dice)", _plain(results["volumes"], aim)]
