@@ -70,7 +70,7 @@ def _override(loaded: dict[str, Any], override: str) -> None:
 
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise OptionError(f"override {override!r} is not key=value.", fix="Write for example see.steps=100.")
+        raise OptionError(f"override {override!r} is not key=value.", fix="Write for example steps=100.")
     *parents, last = key.split(".")
     place: Any = loaded
     for parent in parents:
