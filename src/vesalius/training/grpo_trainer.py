@@ -8,6 +8,7 @@ packed into rows in which nothing is padded.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from vesalius.models.contract import Trainable
 from vesalius.models.parts.packed_rows import row_scores
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.training.parts import Learning
+from vesalius.training.meters import memory_gb
+from vesalius.training.parts import Learning, gradient_norms
 from vesalius.training.positions import PositionedRows
 from vesalius.training.prompt_rows import PromptRows
 from vesalius.training.prompts import Prompt
@@ -104,6 +106,7 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
         self.family, self.asker, self.learning, self.recipe = family, model, learning, recipe
         self.prompts, self.rewards_given, self.held_out = list(prompts), list(rewards), list(held_out)
         self._rollouts: list[Rollout] = []
+        self._told_at = (time.perf_counter(), 0)
         self._prepared: dict[int, Any] = {}
         # What learns and nothing else; made before a checkpoint is read, so that it is the start also after a stop.
         self.reference = Reference(p for named in learning.parameters.values() for _, p in named) if recipe.kl else None
@@ -147,6 +150,7 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
     def take_own_state(self, state: Mapping[str, Any]) -> None:
         """See `own_state`."""
         self._step = self.state.global_step * self.args.gradient_accumulation_steps
+        self._told_at = (time.perf_counter(), int(self.state.num_input_tokens_seen))
         if "measured" in state:
             self._metrics["train"].update({name: list(values) for name, values in state["measured"].items()})
         if kept := state.get("completions"):
@@ -301,13 +305,27 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Before clipping: how strongly every part learns."""
+        for part, norm in gradient_norms(self.learning).items():
+            self._metrics["train"][f"grad_norm/{part}"].append(norm)
+        return super()._clip_grad_norm(model)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """TRL's numbers; one line of progress."""
+        """TRL's numbers, positions a second (prompts and completions) and memory; one line of progress."""
+        if "loss" in logs:
+            now, seen = time.perf_counter(), int(self.state.num_input_tokens_seen)
+            speed = (seen - self._told_at[1]) / max(1e-9, now - self._told_at[0])
+            self._told_at = (now, seen)
+            logs = {**logs, "tokens_per_s": speed, "memory_gb": memory_gb()}
         super().log(logs, start_time)
+        logs = self.state.log_history[-1]
         shown = {name: logs.get(name) for name in ("loss", "reward", "box_mean_iou", "kl", "entropy", "grad_norm")}
         shown |= {one.name: logs.get(f"rewards/{one.name}/mean") for one in self.rewards_given}
         if "reward" in logs:
             line = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if isinstance(value, float))
+            if "tokens_per_s" in logs:
+                line += f" | {logs['tokens_per_s']:,.0f} tokens/s | {logs['memory_gb']:.1f} GB"
             self.safety.report(f"step {self.state.global_step}/{self.state.max_steps} | {line}")
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
