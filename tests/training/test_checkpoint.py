@@ -75,13 +75,13 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_by_itself(t
     assert newest_valid(tmp_path / "nothing") is None
 
 
-def test_what_transformers_own_trainer_wrote_counts_as_whole(tmp_path: Path) -> None:
-    own = tmp_path / "checkpoint-7"
-    own.mkdir()
-    (own / "optimizer.pt").write_bytes(b"")
-    assert defect(own) is not None
-    (own / "trainer_state.json").write_text("{}")
-    assert newest_valid(tmp_path) == own
+def test_what_another_trainer_wrote_is_never_unpickled(tmp_path: Path) -> None:
+    other = tmp_path / "checkpoint-7"
+    other.mkdir()
+    (other / "optimizer.pt").write_bytes(b"")
+    (other / "trainer_state.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"checkpoint-7 is damaged: manifest\.json is missing"):
+        newest_valid(tmp_path)
 
 
 def test_the_newest_few_are_kept(tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def test_data_that_holds_no_pairs(tmp_path: Path) -> None:
     one.write_text(PAIRS.read_text().splitlines()[0] + "\n")
     with pytest.raises(InputError, match="needs at least 2"):
         run(tmp_path / "b", one)
+    with pytest.raises(InputError, match="row 1: chosen is missing"):
+        run(tmp_path / "c", tiny.write_samples(tmp_path))
 
 
 def test_recipes_that_cannot_be(tmp_path: Path) -> None:

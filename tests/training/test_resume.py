@@ -149,6 +149,18 @@ def test_a_resumed_run_does_not_make_the_learnt_rows_again(tmp_path: Path) -> No
     assert rows.source.made <= 2 * 2 + 2
 
 
+def test_a_run_at_its_end_is_only_loaded(tmp_path: Path) -> None:
+    done = tiny_trainer(tmp_path, 4)
+    done.train_on()
+    again = tiny_trainer(tmp_path, 4, seed=4)
+    again.train_on()
+    assert again.state.global_step == 4
+    assert [one["loss"] for one in again.state.log_history if "loss" in one]
+    wanted = final_state(done)
+    assert all(torch.equal(value, wanted[name]) for name, value in final_state(again).items())
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-2"]
+
+
 def test_other_recipes_and_data_are_refused(tmp_path: Path) -> None:
     tiny_trainer(tmp_path, 2).train_on()
     with pytest.raises(OptionError, match="checkpoint-2 was trained with another data"):

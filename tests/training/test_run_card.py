@@ -18,7 +18,14 @@ from vesalius.training.curves import curves_of, panels_of, save_png, svg_of, tic
 from vesalius.training.run_card import EvaluationTable, add_evaluation, write_card
 
 LOG: list[dict[str, Any]] = [
-    {"step": k, "loss": 3.0 / k, "loss/task/count": 2.0 / k, "grad_norm/language": 0.1 * k, "tokens_per_s": 100.0}
+    {
+        "step": k,
+        "loss": 3.0 / k,
+        "loss/task/count": 2.0 / k,
+        "loss/task/box": 4.0,
+        "grad_norm/language": 0.1 * k,
+        "tokens_per_s": 100.0,
+    }
     for k in (1, 2, 4)
 ] + [{"step": 4, "eval_loss": 1.5}, {"step": 4, "loss": float("nan")}]
 
@@ -32,6 +39,25 @@ def test_curves_are_grouped_and_what_is_no_number_left_out() -> None:
     page = svg_of(panels_of(curves)[0])
     assert "3 → 0.75" in page
     assert page.count("<polyline") == 1
+    assert {panel.steps for panel in panels_of(curves)} == {(1, 4)}
+
+
+def test_a_curve_that_repeats_another_is_left_out() -> None:
+    two = [(1, 2.0), (4, 1.0)]
+    names = ("loss", "loss/task/qa", "eval_loss", "eval_loss/task/qa", "eval_loss/cross_entropy", "learning_rate",
+             "learning_rate/language", "filled", "memory_gb")  # fmt: skip
+    panels = panels_of(dict.fromkeys(names, two))
+    assert [list(panel.curves) for panel in panels] == [
+        ["loss", "held-out loss"], ["language"], ["filled"], ["highest so far"]
+    ]  # fmt: skip
+
+
+def test_a_steep_fall_is_drawn_on_a_logarithmic_axis() -> None:
+    (steep,) = panels_of({"loss": [(1, 20.0), (2, 0.02)]})
+    assert steep.values == [0.01, 0.1, 1.0, 10.0, 100.0]
+    assert "Loss (logarithmic)" in svg_of(steep)
+    for values in ([(1, 3.0), (2, 0.5)], [(1, 3.0), (2, 0.0)], [(1, 3.0), (2, -1.0)]):
+        assert not panels_of({"loss": values})[0].logarithmic
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.237, 1.07), (5.0, 5.0), (0.0, 0.0), (1e-6, 3e-6), (-2, 900)])
@@ -61,6 +87,7 @@ def test_tables_are_put_into_the_card_and_replace_earlier_ones(tmp_path: Path) -
     (tmp_path / "rows.jsonl").write_text("{}\n")
     card = write_card(tmp_path, recipe, ["projector: train"], LOG, 0, [tmp_path / "rows.jsonl"])
     before = card.read_text()
+    assert "<td>loss</td><td>3 at step 1, 0.75 at step 4</td>" in before
     add_evaluation(card, [EvaluationTable("Old", ("a",), (("<1>",),))])
     assert "&lt;1&gt;" in card.read_text()
     add_evaluation(card, [EvaluationTable("New", ("a",), (("2",),), ("a remark",), "evaluation/report.html")])

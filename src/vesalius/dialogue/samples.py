@@ -198,4 +198,6 @@ def problem_of(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "missing":
+        return f"{where} is missing{more}"
     return f"{where + ': ' if where else ''}{first['msg']}{more}"

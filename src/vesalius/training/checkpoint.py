@@ -102,14 +102,10 @@ def seal(folder: Path, step: int) -> None:
 
 
 def defect(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, in a few words; None when every file is as it was written.
-
-    A folder without a manifest is whole where transformers' own Trainer wrote it to its end (its state comes last).
-    """
+    """What is wrong with a checkpoint, in a few words; None when every file is as it was written."""
     try:
         if not (folder / MANIFEST).is_file():
-            own = (folder / "optimizer.pt").is_file() and (folder / "trainer_state.json").is_file()
-            return None if own else f"{MANIFEST} is missing"
+            return f"{MANIFEST} is missing"
         listed: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if listed["format"] != _FORMAT or listed["version"] > _VERSION:
             return f"{MANIFEST} is of another kind or a later version"

@@ -24,10 +24,19 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Loss by kind", ("loss/",)),
     ("Gradient norm", ("grad_norm", "grad_norm/")),
     ("Reward", ("reward", "rewards/", "eval_reward", "eval_rewards/")),
-    ("Learning rate", ("learning_rate", "learning_rate/")),
+    ("Learning rate", ("learning_rate/", "learning_rate")),
     ("Tokens a second", ("tokens_per_s",)),
+    ("Share of rows that is filled, and of that which is learnt", ("filled", "learned")),
+    ("Memory in GB", ("memory_gb",)),
 )
 """Panel → names, or beginnings of names (with "/"), of what it shows; each curve is shown once, in the first."""
+_CALLED = {
+    "grad_norm": "all parts, last step",
+    "tokens_per_s": "real tokens",
+    "learned": "learnt",
+    "memory_gb": "highest so far",
+}
+_STEEP = ("Loss", "Held-out loss", "Gradient")
 _WIDTH, _HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 40, 28
 _MOST = 7
@@ -37,22 +46,30 @@ _INK, _FAINT, _LINE, _PAPER = (28, 36, 41), (91, 104, 112), (216, 222, 226), (25
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share axes, by the name their legend shows."""
+    """Curves that share axes, by the name their legend shows. `steps`: the first and last that the axis shows."""
 
     title: str
     curves: Mapping[str, Curve]
+    steps: tuple[int, int]
 
     @property
-    def steps(self) -> tuple[int, int]:
-        """The first and last step of any."""
-        every = [step for curve in self.curves.values() for step, _ in curve]
-        return min(every), max(max(every), min(every) + 1)
+    def logarithmic(self) -> bool:
+        """Whether losses or gradients fall so far that a linear axis would hide most of the run."""
+        low, high = self._range
+        return self.title.startswith(_STEEP) and low > 0 and high / low >= 30
 
     @property
     def values(self) -> list[float]:
-        """Round numbers that span all values."""
+        """Round numbers that span all values; tenfold from one to the next on a logarithmic axis."""
+        low, high = self._range
+        if not self.logarithmic:
+            return ticks(low, high)
+        return [10.0**place for place in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+
+    @property
+    def _range(self) -> tuple[float, float]:
         every = [value for curve in self.curves.values() for _, value in curve]
-        return ticks(min(every), max(every))
+        return min(every), max(every)
 
 
 def curves_of(log: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
@@ -66,8 +83,17 @@ def curves_of(log: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
 
 
 def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
-    """The curves of two points or more, in groups; a group of more than seven is cut to its first seven."""
+    """The curves of two points or more, in groups over the same steps; a group of more than seven is cut to its first
+    seven. What says the same as another curve is left out."""
     left = {name: curve for name, curve in curves.items() if len(curve) > 1}
+    if any(name.startswith("learning_rate/") for name in left):
+        left.pop("learning_rate", None)
+    if any(name.startswith("eval_loss/task/") for name in left):
+        left = {name: curve for name, curve in left.items() if name != "eval_loss/cross_entropy"}
+    if not left:
+        return []
+    every = [step for curve in left.values() for step, _ in curve]
+    steps = min(every), max(max(every), min(every) + 1)
     panels: list[Panel] = []
     for title, wanted in _GROUPS:
         chosen: dict[str, Curve] = {}
@@ -76,11 +102,12 @@ def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
             if begins is not None:
                 shown = name.removeprefix(begins) if begins.endswith("/") else name.removeprefix("eval_")
                 apart = name == "eval_loss" or begins.startswith("eval_reward")
+                shown = _CALLED.get(shown, shown)
                 chosen[f"held-out {shown}" if apart else shown] = left.pop(name)
-        if title == "Loss by kind" and len(chosen) == 1:
+        if "loss by" in title.lower() and len(chosen) == 1:
             continue  # the loss itself
         if chosen:
-            panels.append(Panel(title, dict(list(chosen.items())[:_MOST])))
+            panels.append(Panel(title, dict(list(chosen.items())[:_MOST]), steps))
     return panels
 
 
@@ -99,13 +126,23 @@ class _Frame:
     def __init__(self, panel: Panel) -> None:
         (self.start, self.end), self.up = panel.steps, panel.values
         self.low, self.high = self.up[0], self.up[-1]
+        self.logarithmic = panel.logarithmic
         marks = ticks(float(self.start), float(self.end))
-        self.across = sorted({int(one) for one in marks if self.start <= one <= self.end and one == int(one)})
+        inside = {int(one) for one in marks if self.start < one < self.end and one == int(one)}
+        apart = (self.end - self.start) / 12  # labels closer than this touch
+        self.across = sorted({self.start, self.end} | {
+            one for one in inside if one - self.start > apart and self.end - one > apart})  # fmt: skip
+        self.title = f"{panel.title} (logarithmic)" if self.logarithmic else panel.title
 
     def at(self, step: float, value: float) -> tuple[float, float]:
         x = _LEFT + (step - self.start) / (self.end - self.start) * (_WIDTH - _LEFT - _RIGHT)
-        y = _HEIGHT - _BOTTOM - (value - self.low) / (self.high - self.low) * (_HEIGHT - _TOP - _BOTTOM)
-        return x, y
+        return x, _HEIGHT - _BOTTOM - self._up(value) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def _up(self, value: float) -> float:
+        """0 at the lowest mark, 1 at the highest."""
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
 
 def svg_of(panel: Panel) -> str:
@@ -127,7 +164,7 @@ def svg_of(panel: Panel) -> str:
         inked = f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}"
         parts.append(f'<polyline points="{places}" fill="none" stroke="{inked}" stroke-width="2"/>')
         told.append(f'<span style="color:{inked}">■</span> {html.escape(name)} {curve[0][1]:.4g} → {curve[-1][1]:.4g}')
-    title = html.escape(panel.title)
+    title = html.escape(frame.title)
     return (
         f"<figure><figcaption><b>{title}</b> by step: {', '.join(told)}</figcaption>"
         f'<svg viewBox="0 {_TOP - 12} {_WIDTH} {_HEIGHT - _TOP + 12}" width="100%" role="img" aria-label="{title}">'
@@ -168,8 +205,8 @@ def _draw(draw: ImageDraw.ImageDraw, panel: Panel, scale: int, down: int) -> Non
     for step in frame.across:
         x, _ = frame.at(step, frame.low)
         draw_text(draw, on(x - text_size(str(step), size)[0] / scale / 2, _HEIGHT - 20), str(step), size, _FAINT)
-    draw_text(draw, on(12, 8), panel.title, size + 2 * scale, _INK)
-    x = 24 + text_size(panel.title, size + 2 * scale)[0] / scale
+    draw_text(draw, on(12, 8), frame.title, size + 2 * scale, _INK)
+    x = 24 + text_size(frame.title, size + 2 * scale)[0] / scale
     for colour, (name, curve) in zip(PALETTE, panel.curves.items(), strict=False):
         draw.line([on(*frame.at(*point)) for point in curve], fill=colour, width=2 * scale, joint="curve")
         label = latin(name) or "-"

@@ -11,7 +11,18 @@ from vesalius.dialogue.preferences import read_preferences
 from vesalius.errors import InputError
 from vesalius.training.preference_pairs import PairData, PairTrainer, PlacedPair
 from vesalius.training.recipe_rl import DpoRecipe
-from vesalius.training.sft import Trained, base_of, check_claim, check_loggers, claim, finished, trainer_of
+from vesalius.training.run_lock import held_run
+from vesalius.training.sft import (
+    Trained,
+    alone,
+    base_of,
+    check_claim,
+    check_loggers,
+    claim,
+    dtype_of,
+    finished,
+    trainer_of,
+)
 
 __all__ = ["read_pairs", "train_dpo"]
 
@@ -32,8 +43,15 @@ def read_pairs(sources: Any) -> list[PlacedPair]:
 
 def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     """Run a recipe; started again in the same folder it goes on from its newest whole checkpoint. `report` receives one
-    line at a time. Before the first step: the errors of `train_sft`, with the row of a bad pair."""
+    line at a time. Before the first step: the errors of `train_sft`, with the row of a bad pair, and OptionError where
+    several processes were started."""
+    alone("preference training")
     check_loggers(recipe)
+    with held_run(Path(recipe.out)):
+        return _train(recipe, report)
+
+
+def _train(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     out = Path(recipe.out)
     check_claim(out, recipe)
     placed = read_pairs(recipe.data)
@@ -42,17 +60,15 @@ def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     import torch
 
     from vesalius.inference.model import Model
-    from vesalius.models.placement import chosen_device
     from vesalius.models.registry import load_family
-    from vesalius.training.data.media_files import fingerprint
+    from vesalius.training.checkpoint import file_sha256
     from vesalius.training.learned_rows import RowStream
     from vesalius.training.meters import Meters
     from vesalius.training.parts import check_parts, learning_parts
+    from vesalius.training.positions import PositionedRows
 
     torch.manual_seed(recipe.seed)
-    device = str(chosen_device(recipe.device))
-    dtype = "float32" if recipe.precision == "float32" else "auto"
-    family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=dtype_of(recipe), quirks=recipe.quirks)
     check_parts(family, recipe)
     model = Model(family)
     data, held_out = PairData(model, recipe, placed), PairData(model, recipe, apart)
@@ -61,20 +77,20 @@ def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     learning = learning_parts(family, recipe)
     for line in learning.lines():
         report(line)
-    steps = recipe.steps or max(1, math.ceil(recipe.epochs * sum(1 for _ in data.epoch(0)) / recipe.accumulate))
+    steps = recipe.steps or max(1, math.ceil(recipe.epochs * data.rows_of_a_pass / recipe.accumulate))
     report(f"{len(placed)} pairs, {steps} steps")
     files = sorted({one.file for one in placed})
     trainer = trainer_of(
         family,
         learning,
         recipe,
-        RowStream(data.rows),
+        PositionedRows(data),
         RowStream(held_out.held_out) if apart else None,
         steps,
         Meters(recipe.max_length, report),
-        digests={str(file.name): fingerprint(str(file)) for file in files},
+        digests=[file_sha256(file) for file in files],
         kind=PairTrainer,
     )
     claim(out, recipe)
-    trainer.train_on()
+    trainer.train_on(held=True)
     return finished(family, learning, base, called, recipe, trainer, files, 0, report)

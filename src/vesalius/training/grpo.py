@@ -10,7 +10,20 @@ from vesalius.errors import InputError, OptionError, UnsupportedError, VesaliusE
 from vesalius.training.prompts import Placed, Prompt, prompt_of, read_placed
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.rewards import Completion, WeightedReward, weighted_rewards
-from vesalius.training.sft import Trained, base_of, check_claim, check_loggers, checkpoint_activations, claim, finished
+from vesalius.training.run_lock import held_run
+from vesalius.training.sft import (
+    Trained,
+    alone,
+    base_of,
+    check_claim,
+    check_loggers,
+    checkpoint_activations,
+    claim,
+    curves_in,
+    dtype_of,
+    finished,
+    safety_of,
+)
 
 __all__ = ["check_prompts", "train_grpo"]
 
@@ -20,14 +33,20 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     line at a time.
 
     Before the first step: the errors of `train_sft`; OptionError for rewards that no prompt has a truth for;
-    UnsupportedError without TRL.
+    UnsupportedError without TRL, OptionError where several processes were started.
     """
     from importlib.util import find_spec
 
     if find_spec("trl") is None:
         raise UnsupportedError("reinforcement needs trl.", fix="Run: pip install 'vesalius[train]'.")
-    rewards = weighted_rewards(recipe.rewards)
+    alone("reinforcement")
     check_loggers(recipe)
+    with held_run(Path(recipe.out)):
+        return _train(recipe, report)
+
+
+def _train(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
+    rewards = weighted_rewards(recipe.rewards)
     out = Path(recipe.out)
     check_claim(out, recipe)
     placed = read_placed(recipe.data, out / "phantoms")
@@ -36,15 +55,13 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     import torch
 
     from vesalius.inference.model import Model
-    from vesalius.models.placement import chosen_device
     from vesalius.models.registry import load_family
+    from vesalius.training.checkpoint import file_sha256
     from vesalius.training.data.conversation import saying_of
     from vesalius.training.parts import check_parts, learning_parts
 
     torch.manual_seed(recipe.seed)
-    device = str(chosen_device(recipe.device))
-    dtype = "float32" if recipe.precision == "float32" else "auto"
-    family: Any = load_family(str(base), device=device, dtype=dtype, quirks=recipe.quirks)
+    family: Any = load_family(str(base), device=recipe.device, dtype=dtype_of(recipe), quirks=recipe.quirks)
     check_parts(family, recipe)
     model = Model(family)
     saying = saying_of(model, **dict(recipe.prepare))
@@ -67,21 +84,20 @@ def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
         report(line)
     report(f"{len(prompts)} prompts, {recipe.prompts} a step, {recipe.rollouts.generations} completions each; rewards "
            + ", ".join(f"{one.weight:g} {one.name}" for one in rewards))  # fmt: skip
-    from vesalius.training.budget import newest_checkpoint
     from vesalius.training.grpo_trainer import PromptTrainer, arguments_of
-    from vesalius.training.run_lock import held_run
 
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
         checkpoint_activations(family.model)
     arguments = arguments_of(recipe, rewards, on_cpu=on_cpu)
-    trainer = PromptTrainer(
-        family, model, learning, recipe, arguments, prompts, rewards, held_out=held_out, report=report
-    )
-    claim(out, recipe)
-    with held_run(out):
-        trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     files = sorted({one.file for one in placed})
+    safety = safety_of(recipe, [file_sha256(file) for file in files], report)
+    with curves_in(out / "tensorboard"):
+        trainer = PromptTrainer(
+            family, model, learning, recipe, arguments, prompts, rewards, held_out=held_out, safety=safety
+        )
+    claim(out, recipe)
+    trainer.train_on(held=True)
     return finished(family, learning, base, called, recipe, trainer, files, 0, report)
 
 

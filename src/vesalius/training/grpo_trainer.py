@@ -8,6 +8,7 @@ packed into rows in which nothing is padded.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,10 +22,14 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from vesalius.models.contract import Trainable
 from vesalius.models.parts.packed_rows import row_scores
 from vesalius.models.parts.token_stream import Sampling
-from vesalius.training.parts import Learning
+from vesalius.training.meters import memory_gb
+from vesalius.training.parts import Learning, gradient_norms
+from vesalius.training.positions import PositionedRows
+from vesalius.training.prompt_rows import PromptRows
 from vesalius.training.prompts import Prompt
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.reference import Reference
+from vesalius.training.resumable import ResumableTrainer, Safety
 from vesalius.training.rewards import WeightedReward
 from vesalius.training.rewards.boxes import box_f1, box_mean_iou
 from vesalius.training.rollouts import Rollout, roll_out
@@ -79,7 +84,7 @@ def _numbers() -> _Numbers:
     return _Numbers(tokenizer_object=plain, pad_token="<pad>", eos_token="<end>")
 
 
-class PromptTrainer(GRPOTrainer):
+class PromptTrainer(ResumableTrainer, GRPOTrainer):
     """Raises the `rewards` of completions of `prompts`. `log` holds every reward by itself, and mean IoU and F1 at 0.5
     of the boxes where prompts have boxes."""
 
@@ -94,14 +99,14 @@ class PromptTrainer(GRPOTrainer):
         rewards: Sequence[WeightedReward],
         *,
         held_out: Sequence[Prompt] = (),
-        report: Any = None,
+        safety: Safety | None = None,
     ) -> None:
         from datasets import Dataset
 
         self.family, self.asker, self.learning, self.recipe = family, model, learning, recipe
         self.prompts, self.rewards_given, self.held_out = list(prompts), list(rewards), list(held_out)
-        self.tell = report or (lambda line: None)
         self._rollouts: list[Rollout] = []
+        self._told_at = (time.perf_counter(), 0)
         self._prepared: dict[int, Any] = {}
         # What learns and nothing else; made before a checkpoint is read, so that it is the start also after a stop.
         self.reference = Reference(p for named in learning.parameters.values() for _, p in named) if recipe.kl else None
@@ -113,6 +118,17 @@ class PromptTrainer(GRPOTrainer):
             train_dataset=Dataset.from_dict({"prompt": list(range(len(self.prompts)))}),
             eval_dataset=Dataset.from_dict({"prompt": list(range(len(self.held_out)))}) if held_out else None,
             processing_class=_numbers(),
+            safety=safety,
+        )
+        # TRL's own sampler begins its order anew in a resumed run.
+        self.train_dataset: Any = PositionedRows(
+            PromptRows(
+                len(self.prompts),
+                prompts=recipe.prompts,
+                generations=recipe.rollouts.generations,
+                times=recipe.iterations * recipe.accumulate,
+                seed=recipe.seed,
+            )
         )
         self.numbers: Any = self.processing_class
         self._tokenizer: Any = _NoSpecial()
@@ -122,6 +138,28 @@ class PromptTrainer(GRPOTrainer):
         from transformers.trainer_callback import PrinterCallback
 
         self.remove_callback(PrinterCallback)
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    def own_state(self) -> dict[str, Any]:
+        """What was measured since the last log, and the completions where later steps learn from them again."""
+        held = self._buffered_inputs if self._step % (self.recipe.accumulate * self.recipe.iterations) else None
+        kept = None if held is None else [{name: _plain(value) for name, value in one.items()} for one in held]
+        return {"measured": dict(self._metrics["train"]), "completions": kept}
+
+    def take_own_state(self, state: Mapping[str, Any]) -> None:
+        """See `own_state`."""
+        self._step = self.state.global_step * self.args.gradient_accumulation_steps
+        self._told_at = (time.perf_counter(), int(self.state.num_input_tokens_seen))
+        if "measured" in state:
+            self._metrics["train"].update({name: list(values) for name, values in state["measured"].items()})
+        if kept := state.get("completions"):
+            device = self.accelerator.device
+            self._buffered_inputs = [{name: _read(value, device) for name, value in one.items()} for one in kept]
+
+    def sample_ids(self, inputs: Any) -> Sequence[str]:
+        """Of the prompts of a step."""
+        return list(dict.fromkeys(self.prompts[one["prompt"]].id for one in inputs))
 
     # --- rollouts -----------------------------------------------------------------------------------------------------
 
@@ -261,24 +299,54 @@ class PromptTrainer(GRPOTrainer):
             if known:
                 metrics[f"{metric_key_prefix}_{name}"] = sum(known) / len(known)
         self.state.log_history.append({**metrics, "step": self.state.global_step})
-        self.tell(f"step {self.state.global_step}, held out: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
+        self.safety.report(
+            f"step {self.state.global_step}, held out: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+        )
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Before clipping: how strongly every part learns."""
+        for part, norm in gradient_norms(self.learning).items():
+            self._metrics["train"][f"grad_norm/{part}"].append(norm)
+        return super()._clip_grad_norm(model)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """TRL's numbers; one line of progress."""
+        """TRL's numbers, positions a second (prompts and completions) and memory; one line of progress."""
+        if "loss" in logs:
+            now, seen = time.perf_counter(), int(self.state.num_input_tokens_seen)
+            speed = (seen - self._told_at[1]) / max(1e-9, now - self._told_at[0])
+            self._told_at = (now, seen)
+            logs = {**logs, "tokens_per_s": speed, "memory_gb": memory_gb()}
         super().log(logs, start_time)
+        logs = self.state.log_history[-1]
         shown = {name: logs.get(name) for name in ("loss", "reward", "box_mean_iou", "kl", "entropy", "grad_norm")}
         shown |= {one.name: logs.get(f"rewards/{one.name}/mean") for one in self.rewards_given}
         if "reward" in logs:
             line = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if isinstance(value, float))
-            self.tell(f"step {self.state.global_step}/{self.state.max_steps} | {line}")
+            if "tokens_per_s" in logs:
+                line += f" | {logs['tokens_per_s']:,.0f} tokens/s | {logs['memory_gb']:.1f} GB"
+            self.safety.report(f"step {self.state.global_step}/{self.state.max_steps} | {line}")
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """The run card is ours."""
 
     def _send_telemetry(self) -> None:
         """Nothing is told to anybody."""
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, which keeps every float as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    return {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape), "values": value.tolist()}
+
+
+def _read(value: Any, device: torch.device) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kept: dict[str, Any] = value
+    return torch.tensor(kept["values"], dtype=getattr(torch, kept["dtype"]), device=device).reshape(kept["shape"])
 
 
 def _asked(trainer: PromptTrainer, reward: WeightedReward) -> Any:

@@ -14,6 +14,9 @@ from vesalius.training.learned_rows import Row
 
 __all__ = ["Meters", "memory_gb"]
 
+_GATHERED = ("tasks", "kinds", "norms")
+_SEEN = ("tokens_seen", "positions_seen", "samples_seen")
+
 
 def memory_gb() -> float:
     """The most memory used so far: of the GPU where there is one, else of this process, in 10^9 bytes."""
@@ -40,6 +43,22 @@ class Meters:
         self._norms: dict[str, list[float]] = defaultdict(list)
         self._rows = self._positions = self._learned = 0
         self._since = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered, for JSON."""
+        gathered: dict[str, Any] = {name: dict(getattr(self, f"_{name}")) for name in _GATHERED}
+        return {**gathered, **{name: getattr(self, name) for name in _SEEN}, "rows": [
+            self._rows, self._positions, self._learned, time.perf_counter() - self._since]}  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._empty()
+        for name in _GATHERED:
+            getattr(self, f"_{name}").update(state[name])
+        for name in _SEEN:
+            setattr(self, name, int(state[name]))
+        self._rows, self._positions, self._learned, spent = state["rows"]
+        self._since = time.perf_counter() - spent
 
     def add(self, row: Row, made: RowLoss) -> None:
         """Count a row that was computed."""

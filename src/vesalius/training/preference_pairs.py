@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +51,38 @@ class PlacedPair:
 
 
 class PairData:
-    """Pairs as rows: samples 0, 2, … of a row are chosen, 1, 3, … their rejected."""
+    """Pairs as rows (a `RowSource`): samples 0, 2, … of a row are chosen, 1, 3, … their rejected."""
 
     def __init__(self, model: Model, recipe: DpoRecipe, placed: Sequence[PlacedPair]) -> None:
         self.model, self.recipe, self.placed = model, recipe, list(placed)
         self._saying = saying_of(model, **dict(recipe.prepare))
+        self._epoch = self._taken = 0
 
-    def rows(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Row]:
         """Rows without end, pass after pass."""
-        for number in count():
-            yield from self.epoch(number)
+        while True:
+            for row in self._filled(self._order(self._epoch)[self._taken :]):
+                self._taken += len(row) // 2
+                yield row
+            self._epoch, self._taken = self._epoch + 1, 0
 
-    def epoch(self, epoch: int) -> Iterator[Row]:
-        """The rows of one pass, filled in an order that seed and epoch decide."""
+    def state_dict(self) -> dict[str, Any]:
+        """Behind the last row: the pass, and how many of its pairs were given."""
+        return {"epoch": self._epoch, "taken": self._taken}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on there."""
+        self._epoch, self._taken = int(state["epoch"]), int(state["taken"])
+
+    @property
+    def rows_of_a_pass(self) -> int:
+        """How many rows the first pass makes."""
+        return sum(1 for _ in self._filled(self._order(0)))
+
+    def _order(self, epoch: int) -> list[PlacedPair]:
         order = list(self.placed)
         random.Random(f"{self.recipe.seed}:{epoch}").shuffle(order)
-        yield from self._filled(order)
+        return order
 
     def held_out(self) -> Iterator[Row]:
         """One pair a row, in the order of the file."""
@@ -124,6 +139,15 @@ class PairTrainer(RowTrainer):
         self.reference = Reference(p for named in learning.parameters.values() for _, p in named)
         self._seen: dict[str, list[float]] = {}
         super().__init__(family, learning, recipe, *args, **own)
+
+    def own_state(self) -> dict[str, Any]:
+        """See `RowTrainer`."""
+        return {**super().own_state(), "pairs": self._seen}
+
+    def take_own_state(self, state: Mapping[str, Any]) -> None:
+        """See `RowTrainer`."""
+        super().take_own_state(state)
+        self._seen = {name: list(values) for name, values in state.get("pairs", {}).items()}
 
     @staticmethod
     def network_of(family: Trainable, options: Any) -> RowLosses:

@@ -70,7 +70,7 @@ def _override(loaded: dict[str, Any], override: str) -> None:
 
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise OptionError(f"override {override!r} is not key=value.", fix="Write for example see.steps=100.")
+        raise OptionError(f"override {override!r} is not key=value.", fix="Write for example steps=100.")
     *parents, last = key.split(".")
     place: Any = loaded
     for parent in parents:
@@ -130,7 +130,8 @@ def _convert(hint: Any, value: Any, path: str, key: str) -> Any:
     if origin is Literal:
         if value in inner and type(value) is str:
             return value
-        raise OptionError(f"{key} is {value!r}.", file=path, fix=f"Use {' or '.join(map(str, inner))}.")
+        allowed = " or ".join(str(one) or "nothing ('')" for one in inner)
+        raise OptionError(f"{key} is {value!r}.", file=path, fix=f"Use {allowed}.")
     if type(None) in inner:
         return None if value is None else _convert(inner[0], value, path, key)
     if hint is float and type(value) in (int, float):

@@ -15,7 +15,7 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import distributed
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_callback import ExportableState, TrainerState
 
 from vesalius.errors import CheckpointError, OptionError, StoppedError, VesaliusError
 from vesalius.training.checkpoint import keep_newest, newest_valid, sweep, writing_checkpoint
@@ -70,12 +70,12 @@ class ResumableTrainer(Trainer):
         self.args.logging_nan_inf_filter = self.safety.nonfinite == "skip"
         self.interruption = Interruption(self.safety.report)
         self.add_callback(self.interruption)
-        self.add_callback(_Begins(self._restore_loss))
+        self.add_callback(_Begins(self._restore_log))
         self._resumed: Path | None = None
 
     def train_on(self, *, held: bool = False) -> Any:
         """Train from the newest whole checkpoint of the run folder, or from the start, to the end. `held`: whether the
-        caller holds the folder (`held_run`) already.
+        caller holds the folder (`held_run`) already. A run that had reached its end is only loaded (None).
 
         Errors: OptionError where another trainer holds the folder, it cannot be written, the disk is full, or its
         checkpoint is of another recipe or other data; CheckpointError where no checkpoint is whole; InputError for a
@@ -88,6 +88,8 @@ class ResumableTrainer(Trainer):
                 sweep(self.run_folder)
             stack.enter_context(self.interruption.listening())
             newest = newest_valid(self.run_folder, self.safety.report)
+            if newest is not None and self._ended_in(newest):
+                return None
             self._go_on_from(newest)
             outcome = super().train(resume_from_checkpoint=None if newest is None else str(newest))
         if (number := self.interruption.received) is not None and self.state.global_step < self.state.max_steps:
@@ -119,58 +121,74 @@ class ResumableTrainer(Trainer):
             return super().get_train_dataloader()
         return DataLoader(self.train_dataset, batch_size=None, collate_fn=as_it_is)
 
+    def own_state(self) -> dict[str, Any]:
+        """What a kind of trainer knows beside, for JSON: from every process, into the checkpoint. Nothing here."""
+        return {}
+
+    def take_own_state(self, state: Mapping[str, Any]) -> None:
+        """What `own_state` gave in this process, before training goes on."""
+
     # --- going on -----------------------------------------------------------------------------------------------------
+
+    def _ended_in(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint is of the last step; it is then loaded. Trainer would learn one step more."""
+        if _step_of(checkpoint) < self.args.max_steps:
+            return False
+        self._check_origin(checkpoint)
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        return True
+
+    def _check_origin(self, checkpoint: Path) -> None:
+        about = _about(checkpoint)
+        for name, value in self.safety.hashes.items():
+            if about["hashes"].get(name) != value:
+                raise OptionError(
+                    f"{checkpoint.name} was trained with another {name}.",
+                    file=self.run_folder,
+                    fix="Name another folder.",
+                )
 
     def _go_on_from(self, checkpoint: Path | None) -> None:
         self._resumed = checkpoint
         if checkpoint is None:
             self.guard.rewind(0, writes=self.is_world_process_zero())
             return
+        self._check_origin(checkpoint)
         about = _about(checkpoint)
-        for name, value in self.safety.hashes.items():
-            if about and about["hashes"].get(name) != value:
-                raise OptionError(
-                    f"{checkpoint.name} was trained with another {name}.",
-                    file=self.run_folder,
-                    fix="Name another folder.",
-                )
-        step = int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["global_step"])
-        self.guard.rewind(step, writes=self.is_world_process_zero())
+        self.guard.rewind(_step_of(checkpoint), writes=self.is_world_process_zero())
         rows: Any = self.train_dataset
-        if about and isinstance(rows, PositionedRows):
+        if isinstance(rows, PositionedRows):
             if about["position"] is None:
                 raise CheckpointError("it does not say where in the data it was.", file=checkpoint)
             rows.resume(about["position"])
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if not _is_ours(resume_from_checkpoint):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
         read_weights(self._inner(self.model if model is None else model), Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None or not _is_ours(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        read_optimizer(self.optimizer, self._inner(self.model), Path(checkpoint))
-        read_schedule(self.lr_scheduler, Path(checkpoint))
+        if checkpoint is not None:
+            read_optimizer(self.optimizer, self._inner(self.model), Path(checkpoint))
+            read_schedule(self.lr_scheduler, Path(checkpoint))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        if checkpoint is None or not _is_ours(checkpoint):
-            super()._load_rng_state(checkpoint)
-        else:
-            every = read_processes(Path(checkpoint))
-            own = self.args.process_index
-            if own >= len(every) or not set_generators(every[own]):
-                set_seed(self.args.seed + 1_000_003 * self.state.global_step + own)
-                self.safety.report("other processes or devices than before: their random numbers start anew")
-
-    def _restore_loss(self) -> None:
-        """The loss since the last log, so that the next says what it would have said."""
-        if self._resumed is None or not _is_ours(self._resumed):
+        if checkpoint is None:
             return
-        every = [state["loss"] for state in read_processes(self._resumed)]
+        every = read_processes(Path(checkpoint))
+        own = self.args.process_index
+        if own >= len(every) or not set_generators(every[own]):
+            set_seed(self.args.seed + 1_000_003 * self.state.global_step + own)
+            self.safety.report("other processes or devices than before: their random numbers start anew")
+
+    def _restore_log(self) -> None:
+        """The loss and other numbers since the last log, so that the next says what it would have said."""
+        if self._resumed is None:
+            return
+        states = read_processes(self._resumed)
+        every = [state["loss"] for state in states]
         same = len(every) == self.args.world_size
+        if same:
+            self.take_own_state(states[self.args.process_index].get("own", {}))
         since = every[self.args.process_index][0] if same else sum(one[0] for one in every) / len(every)
         self._tr_loss.fill_(since)
         self._total_loss_scalar, self._globalstep_last_logged = float(every[0][1]), int(every[0][2])
@@ -186,6 +204,7 @@ class ResumableTrainer(Trainer):
         weights = weights_of(module, keep=first)
         optimizer = optimizer_of(self.optimizer, module, keep=first)
         own = {**generators_of(), "loss": [float(self._tr_loss), self._total_loss_scalar, self._globalstep_last_logged]}
+        own["own"] = self.own_state()
         processes = _of_all_processes(own, self.args.world_size, self.args.device)
         failure: Exception | None = None
         if first:
@@ -284,14 +303,13 @@ def as_it_is(row: Any) -> Any:
     return row
 
 
-def _is_ours(checkpoint: str | Path) -> bool:
-    return (Path(checkpoint) / ABOUT).is_file()
-
-
 def _about(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself; nothing where transformers' Trainer wrote it."""
-    path = checkpoint / ABOUT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """What a checkpoint says of itself."""
+    return json.loads((checkpoint / ABOUT).read_text(encoding="utf-8"))
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["global_step"])
 
 
 def _of_all_processes(own: dict[str, Any], processes: int, device: Any) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,33 +48,56 @@ def write_card(
     files: Sequence[Path],
 ) -> Path:
     """Write `out/card.html`, `out/curves.png` and `out/log.json`; returns the card. `files`: the samples, hashed."""
-    import vesalius
-
     hashes = {str(path): file_sha256(path) for path in files}
     curves = curves_of(log)
     panels = panels_of(curves)
     save_png(panels, out / "curves.png")
-    shown = {name for name in curves if name.startswith(("loss", "eval_", "grad_norm", "reward", "tokens_per_s"))}
-    rows = [(name, f"{curves[name][0][1]:.4g}", f"{curves[name][-1][1]:.4g}") for name in sorted(shown)]
+    shown = ("loss", "eval_", "grad_norm", "reward", "preferred", "margin", "box_", "kl", "tokens_per_s", "memory_gb")
+    rows = [_spread(name, [value for _, value in curves[name]]) for name in sorted(curves) if name.startswith(shown)]
     page = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Run card</title><style>{_STYLE}</style>",
         f"<h1>{html.escape(recipe.out)}</h1>",
-        f"<p>{html.escape(recipe.from_ or recipe.model)}, vesalius {vesalius.__version__}, recipe sha256 "
-        f"<code>{sft_hash(recipe)}</code></p>",
+        _table((), _facts(out, recipe, log)),
         "<h2>Parts</h2><ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in parts) + "</ul>",
         _PLACE,
         "<h2>Curves</h2>" + ("" if panels else "<p>Fewer than two steps were logged (log_every).</p>"),
         *(svg_of(panel) for panel in panels),
-        _table(("", "first", "last"), rows),
+        _table(("", "first", "last", "lowest", "highest"), rows),
         "<h2>Data</h2><ul>"
         + "".join(f"<li>{html.escape(path)}: sha256 <code>{digest}</code></li>" for path, digest in hashes.items())
         + f"</ul><p>{skipped} samples were skipped.</p>",
-        f"<h2>Recipe</h2><pre>{html.escape(json.dumps(asdict(recipe), indent=1, default=str))}</pre></html>",
+        f"<h2>Recipe</h2><p>sha256 <code>{sft_hash(recipe)}</code></p>",
+        f"<pre>{html.escape(json.dumps(asdict(recipe), indent=1, default=str))}</pre></html>",
     ]
     _replace(out / "log.json", json.dumps({"log": list(log), "data_sha256": hashes}, indent=1))
     _replace(out / "card.html", "\n".join(page))
     return out / "card.html"
+
+
+def _facts(out: Path, recipe: SftRecipe, log: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What one looks for first."""
+    import torch
+
+    import vesalius
+
+    curves = curves_of(log)
+    facts = [("trained", recipe.model), ("from", recipe.from_), ("result", f"{out}/final")]
+    facts.append(("steps", str(max((int(entry.get("step", 0)) for entry in log), default=0))))
+    for name, called in (("loss", "loss"), ("eval_loss", "held-out loss"), ("reward", "reward")):
+        if curve := curves.get(name):
+            facts.append(
+                (called, f"{curve[0][1]:.4g} at step {curve[0][0]}, {curve[-1][1]:.4g} at step {curve[-1][0]}")
+            )
+    if spent := curves.get("train_runtime"):
+        facts.append(("last sitting", f"{spent[-1][1] / 60:.1f} min"))
+    facts.append(("with", f"vesalius {vesalius.__version__}, torch {torch.__version__}, seed {recipe.seed}"))
+    facts.append(("written", time.strftime("%Y-%m-%d %H:%M %z")))
+    return [fact for fact in facts if fact[1]]
+
+
+def _spread(name: str, values: Sequence[float]) -> tuple[str, ...]:
+    return (name, *(f"{value:.4g}" for value in (values[0], values[-1], min(values), max(values))))
 
 
 def add_evaluation(card: Path, tables: Sequence[EvaluationTable]) -> None:
@@ -98,7 +122,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
-    return f'<div class="wide"><table>{line(header, "th")}{"".join(line(row, "td") for row in rows)}</table></div>'
+    lines = [line(header, "th")] * bool(header) + [line(row, "td") for row in rows]
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def _replace(path: Path, text: str) -> None:

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Trained",
+    "alone",
     "base_of",
     "check_claim",
     "check_loggers",
     "checkpoint_activations",
     "claim",
+    "curves_in",
     "finished",
+    "safety_of",
     "train_sft",
     "trainer_of",
 ]
@@ -142,7 +145,6 @@ def trainer_of(
     from transformers import TrainingArguments
 
     from vesalius.training.processes import Processes, sharding
-    from vesalius.training.resumable import Safety
     from vesalius.training.trainer import RowTrainer
 
     here = here or Processes.here()
@@ -173,13 +175,8 @@ def trainer_of(
         disable_tqdm=True,
         **(sharding(family) if here.number > 1 else {}),
     )
-    safety = Safety(
-        hashes={"recipe": sft_hash(recipe), "data": hashlib.sha256(json.dumps(digests).encode()).hexdigest()},
-        nonfinite=recipe.nonfinite,
-        nonfinite_limit=recipe.nonfinite_limit,
-        report=meters.report,
-    )
-    with _curves_in(Path(recipe.out) / "tensorboard"):
+    safety = safety_of(recipe, digests, meters.report)
+    with curves_in(Path(recipe.out) / "tensorboard"):
         trainer = (kind or RowTrainer)(
             family, learning, recipe, arguments, rows, held_out=held_out, meters=meters, safety=safety
         )
@@ -189,8 +186,28 @@ def trainer_of(
     return trainer
 
 
+def safety_of(recipe: SftRecipe, digests: Any, report: Report) -> Any:
+    """The `Safety` of a recipe; `digests` as `trainer_of`."""
+    from vesalius.training.resumable import Safety
+
+    return Safety(
+        hashes={"recipe": sft_hash(recipe), "data": hashlib.sha256(json.dumps(digests).encode()).hexdigest()},
+        nonfinite=recipe.nonfinite,
+        nonfinite_limit=recipe.nonfinite_limit,
+        report=report,
+    )
+
+
+def alone(what: str) -> None:
+    """OptionError where several processes were started for a kind of training that runs in one."""
+    from vesalius.training.processes import Processes
+
+    if (number := Processes.here().number) > 1:
+        raise OptionError(f"{what} runs in one process; {number} were started.", fix="Start it without torchrun.")
+
+
 @contextmanager
-def _curves_in(folder: Path) -> Iterator[None]:
+def curves_in(folder: Path) -> Iterator[None]:
     """Where TensorBoard's files go, unless the user said it: its callback asks the environment, when it is made."""
     name = "TENSORBOARD_LOGGING_DIR"
     before = os.environ.get(name)

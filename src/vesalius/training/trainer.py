@@ -97,6 +97,15 @@ class RowTrainer(ResumableTrainer):
         """The family as Trainer calls it."""
         return RowLosses(family, options)
 
+    def own_state(self) -> dict[str, Any]:
+        """What was gathered since the last log."""
+        return {"meters": self.meters.state_dict()}
+
+    def take_own_state(self, state: Mapping[str, Any]) -> None:
+        """See `own_state`."""
+        if "meters" in state:
+            self.meters.load_state_dict(state["meters"])
+
     # --- data ---------------------------------------------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader[Any]:
