@@ -1,40 +1,15 @@
-"""Long training in several sittings: stop after a wall-clock budget, and go on from the newest whole checkpoint."""
+"""Long training in several sittings: each stops after a wall-clock budget, with a checkpoint to go on from."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
-__all__ = ["WallClock", "newest_checkpoint", "stage_arguments", "train_to_the_end"]
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint in `folder` that was written to its end, or None.
-
-    Trainer writes its state last; a folder without it was cut off while it was written and is passed over.
-    """
-    whole = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
-
-
-def train_to_the_end(trainer: Trainer, folder: Path) -> dict[str, Any]:
-    """Train from the newest whole checkpoint in `folder`; returns Trainer's log and the steps done. A run that is
-    finished is only loaded: Trainer would learn one step more."""
-    newest = newest_checkpoint(folder)
-    if newest is not None:
-        told = json.loads((Path(newest) / "trainer_state.json").read_text(encoding="utf-8"))
-        if told["global_step"] >= trainer.args.max_steps:
-            network: Any = trainer.model
-            network.load_state_dict(load_file(Path(newest) / "model.safetensors"))
-            return {"log": told["log_history"], "steps": told["global_step"]}
-    trainer.train(resume_from_checkpoint=newest)
-    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}
+__all__ = ["WallClock", "stage_arguments"]
 
 
 class WallClock(TrainerCallback):

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 
 from tests.training.starter.pictures import CONFIG, tiny_shard
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training.budget import newest_checkpoint
 from vesalius.training.recipe import SeeStage, StarterRecipe
 from vesalius.training.starter import stages as starter
 from vesalius.training.starter.calibrate import Candidate, calibrate, candidates, fit_line, fit_midline
@@ -62,13 +61,15 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path):
         assert torch.equal(a, b), name
 
 
-def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(tmp_path: Path):
-    for name, whole in (("checkpoint-9", True), ("checkpoint-10", True), ("checkpoint-11", False)):
-        (tmp_path / name).mkdir()
-        if whole:
-            (tmp_path / name / "trainer_state.json").write_text("{}")
-    assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-    assert newest_checkpoint(tmp_path / "nowhere") is None
+def test_a_damaged_checkpoint_is_passed_over_and_no_file_is_pickled(tmp_path: Path):
+    straight, _ = trained(tmp_path / "run", tmp_path / "shard", 6, stop_after=3)
+    files = {file.suffix for file in (tmp_path / "run").rglob("checkpoint-*/*")}
+    assert files == {".json", ".safetensors"}
+    damaged = tmp_path / "run" / "checkpoint-6" / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    again, _ = trained(tmp_path / "run", tmp_path / "shard", 6, stop_after=3)
+    for (name, a), b in zip(straight.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
 
 
 def test_labels_that_are_not_annotated_do_not_change_the_loss(tmp_path: Path):

@@ -14,12 +14,12 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
-from transformers import Trainer
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from vesalius.models.parts.projector import Projector
 from vesalius.models.starter.config import StarterConfig
-from vesalius.training.budget import WallClock, stage_arguments, train_to_the_end
+from vesalius.training.budget import WallClock, stage_arguments
+from vesalius.training.resumable import ResumableTrainer, Safety
 
 __all__ = ["SayRows", "SayTask", "adapted_language", "train_say"]
 
@@ -100,8 +100,10 @@ def train_say(
     save_steps: int = 20,
     budget_s: float | None = None,
     bf16: bool = True,
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
+    """Train in place, resuming from the newest whole checkpoint in `folder`. Returns Trainer's log history and the
+    steps done; errors as `ResumableTrainer.train_on`."""
     arguments = stage_arguments(
         folder,
         steps=steps,
@@ -115,7 +117,13 @@ def train_say(
         max_grad_norm=1.0,
         logging_steps=10,
     )
-    trainer = Trainer(
-        model=task, args=arguments, train_dataset=rows, data_collator=_one_row, callbacks=[WallClock(budget_s)]
+    trainer = ResumableTrainer(
+        model=task,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=_one_row,
+        callbacks=[WallClock(budget_s)],
+        safety=Safety(report=report),
     )
-    return train_to_the_end(trainer, folder)
+    trainer.train_on()
+    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from vesalius.models.parts.see_head import SeeHead
-from vesalius.training.budget import WallClock, stage_arguments, train_to_the_end
+from vesalius.training.budget import WallClock, stage_arguments
+from vesalius.training.resumable import ResumableTrainer, Safety
 from vesalius.training.starter.see_cache import Shard
 from vesalius.training.starter.see_loss import see_loss
 from vesalius.training.starter.see_targets import collate_pictures
@@ -71,8 +72,10 @@ def train_see(
     save_steps: int = 250,
     budget_s: float | None = None,
     bf16: bool = True,
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train `head` in place, resuming from the newest checkpoint in `folder`. Returns Trainer's log history."""
+    """Train `head` in place, resuming from the newest whole checkpoint in `folder`. Returns Trainer's log history and
+    the steps done; errors as `ResumableTrainer.train_on`."""
     task = SeeTask(head)
     arguments = stage_arguments(
         folder,
@@ -87,11 +90,13 @@ def train_see(
         max_grad_norm=5.0,
         logging_steps=20,
     )
-    trainer = Trainer(
+    trainer = ResumableTrainer(
         model=task,
         args=arguments,
         train_dataset=SeeRows(shards),
         data_collator=collate_pictures,
         callbacks=[_LossParts(task), WallClock(budget_s)],
+        safety=Safety(report=report),
     )
-    return train_to_the_end(trainer, folder)
+    trainer.train_on()
+    return {"log": trainer.state.log_history, "steps": trainer.state.global_step}

@@ -85,7 +85,13 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     head = SeeHead(see_config(config))
     see = recipe.see
     train = partial(
-        train_see, head, shards, batch=see.batch, budget_s=see.budget_minutes * 60 or None, bf16=recipe.bf16
+        train_see,
+        head,
+        shards,
+        batch=see.batch,
+        budget_s=see.budget_minutes * 60 or None,
+        bf16=recipe.bf16,
+        report=report,
     )
     log = _rounds("see", see, folder, recipe.seed, train)
     save_head(head, folder)
@@ -118,7 +124,13 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     task = SayTask(adapted_language(language, config), Projector(config.features, 576))
     say = recipe.say
     train = partial(
-        train_say, task, rows, accumulate=say.accumulate, budget_s=say.budget_minutes * 60 or None, bf16=recipe.bf16
+        train_say,
+        task,
+        rows,
+        accumulate=say.accumulate,
+        budget_s=say.budget_minutes * 60 or None,
+        bf16=recipe.bf16,
+        report=report,
     )
     log = _rounds("say", say, folder, recipe.seed, train)
     save_speech(task.language, task.projector, folder)
