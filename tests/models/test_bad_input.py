@@ -193,3 +193,21 @@ def test_a_family_nobody_knows_is_refused(tmp_path: Path) -> None:
     refused(CheckpointError, "JSON", lambda: vesalius.load(str(tmp_path)))
     (tmp_path / "config.json").unlink()
     refused(CheckpointError, r"no config\.json", lambda: vesalius.load(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("medmo", "max_pixels", "large"),
+        ("medmo", "min_pixels", 0),
+        ("medmo", "do_sample_frames", "no"),
+        ("medmo", "packed", 1),
+        ("citrusv", "seg_image", "first"),
+        ("citrusv", "max_pixels", True),
+        ("hulumed", "reduction_threshold", "low"),
+        ("hulumed", "reduction_threshold", -1),
+    ],
+)
+def test_an_option_of_another_kind_is_named(name: str, option: str, value: Any) -> None:
+    model = loaded(SAMPLES[name].folder)
+    refused(OptionError, f"^{option} is {value!r}; it ", lambda: model.prepare(user(IMAGE, "?"), **{option: value}))

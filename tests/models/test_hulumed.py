@@ -170,6 +170,17 @@ def test_a_packed_row_is_its_samples_one_by_one() -> None:
 # Prompts and text
 
 
+@pytest.mark.parametrize("trained", [True, False])
+def test_what_a_model_thought_is_between_its_own_tokens(trained: bool) -> None:
+    model = loaded(FIXTURES / "qwen3_hf")
+    special = model.family.tokenizer.special
+    said = [*user("Hi"), {"role": "assistant", "content": "<think>Well.</think>Yes. <|im_end|>"}]
+    ids = model.prepare(said if trained else [*said, *user("Why?")])["input_ids"][0].tolist()
+    start, end = ids.index(special["<think>"]), ids.index(special["</think>"])
+    assert model.family.tokenizer.decode(ids[start + 1 : end]) == "Well."
+    assert ids.count(special["<|im_end|>"]) == (2 if trained else 3)  # what is typed is none
+
+
 def test_text_of_a_user_never_becomes_a_special_token() -> None:
     model = loaded(FIXTURES / "qwen3_hf")
     special = model.family.tokenizer.special

@@ -185,6 +185,8 @@ def test_the_older_sentencepiece_puts_a_space_before_every_text() -> None:
     ]
     assert "".join(plain[0]) == "and"
     assert plain[1] == ["▁and"]
+    said = [[piece.id for piece in tokenizer.pieces(text, first=True)] for text in ("in  the", "in ▁the")]
+    assert said[0] == said[1]  # typed, SentencePiece's own sign is a space
 
 
 def test_a_system_message_replaces_the_usual_one() -> None:

@@ -104,6 +104,7 @@ def test_a_device_may_be_the_whole_map() -> None:
         ({"model.language_model": "cpu"}, r"nothing of lm_head.*Add \"\""),
         ({"": "cpu", "model.visual": "disk"}, r"puts model\.visual on disk; only"),
         ("quantum", "'quantum' is unknown"),
+        ('{"": "cpu"}', "a mapping written as text"),
     ],
 )
 def test_a_map_that_cannot_be_is_refused(given: Any, said: str) -> None:

@@ -126,6 +126,36 @@ def test_pictures_and_clips_share_one_prompt(qwen3: Any) -> None:
     assert torch.isfinite(qwen3.logits(batch)).all()
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("size", [(17, 29), (333, 99), (96, 64), (8, 3), (5, 900)])
+def test_pictures_are_read_as_transformers_reads_them(
+    qwen3: Any, tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    from transformers import Qwen2VLImageProcessorPil
+
+    rng = np.random.default_rng(3)
+    channels = {"LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}.get(mode)
+    shape = (size[1], size[0], *([channels] if channels else []))
+    picture = Image.fromarray(rng.integers(0, 256, shape).astype(np.uint16 if mode == "I;16" else np.uint8))
+    if mode == "CMYK":
+        picture = Image.frombytes("CMYK", size, rng.bytes(size[0] * size[1] * 4))
+    path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
+    if mode == "P":
+        picture = picture.convert("P")
+        picture.save(path, transparency=7)
+    else:
+        picture.save(path)
+    rules = qwen3.family.config.media
+    least, most = rules.picture_px
+    theirs = Qwen2VLImageProcessorPil(
+        size={"shortest_edge": least, "longest_edge": most}, patch_size=16, merge_size=2, temporal_patch_size=2,
+        image_mean=list(rules.patches.mean), image_std=list(rules.patches.std),
+    )([Image.open(path)], return_tensors="pt")  # fmt: skip
+    batch = qwen3.prepare(user({"type": "image", "image": str(path)}, "What is it?"))
+    assert torch.equal(batch["image_grid_thw"], theirs["image_grid_thw"])
+    assert torch.equal(batch["pixel_values"], theirs["pixel_values"])
+
+
 def test_a_volume_is_shown_as_slices(qwen3: Any) -> None:
     study = vesalius.read(np.random.default_rng(0).integers(0, 200, (20, 24, 9)).astype(np.int16), affine=np.eye(4))
     batch = qwen3.prepare(user({"type": "volume", "volume": study, "num_slices": 3, "axis": "axial"}, "What is it?"))
@@ -176,7 +206,7 @@ def test_an_answer_that_repeats_itself_ends_only_with_quirks_off(qwen3: Any, mon
         assert model.ask(None, "Why?", max_new_tokens=40).usage.finish == finish
 
 
-def test_hidden_colours_and_deep_greys_show_only_as_published(qwen3: Any, tmp_path: Path) -> None:
+def test_transparent_pictures_and_deep_greys_are_shown_as_published(qwen3: Any, tmp_path: Path) -> None:
     clear, deep = str(tmp_path / "clear.png"), str(tmp_path / "deep.png")
     Image.fromarray(np.full((64, 96, 4), (200, 100, 50, 0), np.uint8)).save(clear)
     Image.fromarray(np.tile(np.linspace(0, 4000, 96).astype(np.uint16), (64, 1))).save(deep)
@@ -185,7 +215,7 @@ def test_hidden_colours_and_deep_greys_show_only_as_published(qwen3: Any, tmp_pa
         [model.prepare(user({"type": "image", "image": path}, "?")).sights[0].original for path in (clear, deep)]
         for model in (qwen3, plain)
     ]
-    assert shown[0][0][0, 0].tolist() == [200, 100, 50]
+    assert shown[0][0][0, 0].tolist() == [255, 255, 255]
     assert shown[1][0][0, 0].tolist() == [0, 0, 0]
     assert shown[0][1].mean() > 230 > 140 > shown[1][1].mean()
     assert qwen3.ask(clear, "?", max_new_tokens=1).trace["processed_sizes_wh"] == [[96, 64]]

@@ -115,6 +115,8 @@ def place(
     if device != "auto":
         raise OptionError("device and device_map were both given.", fix="Give one of them.")
     if isinstance(device_map, str):
+        if device_map.lstrip().startswith("{"):
+            raise OptionError("device_map is a mapping written as text.", fix="Give the mapping itself, from Python.")
         if device_map != "auto":
             return Placement(chosen_device(device_map))
         made = _filled(module, tower, sizes)

@@ -58,6 +58,7 @@ class CitrusV(QwenVl):
     """A loaded checkpoint. `whole` holds language model, projector and SAM2."""
 
     skip_special = False
+    over_white = False
 
     def __init__(
         self, config: VlConfig, settings: SegSettings, whole: CitrusModel, tokens: ChatTokens, quirks: CitrusQuirks

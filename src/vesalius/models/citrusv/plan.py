@@ -34,6 +34,9 @@ class CitrusOptions(VlOptions):
 
     def __post_init__(self) -> None:
         """OptionError for a value that is not one of those named."""
+        super().__post_init__()
+        if isinstance(self.seg_image, bool) or not isinstance(self.seg_image, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(f"seg_image is {self.seg_image!r}; it is the number of a picture, from 0.")
         for name, known in (
             ("sam_image_from", ("original", "smart_resized")),
             ("mask_resize", ("bilinear", "nearest_256")),

@@ -66,6 +66,9 @@ def read_options(given: dict[str, Any], config: HuluMedConfig) -> PrepareOptions
         number = values.get(name, 1)
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise OptionError(f"{name} is {number!r}; it must be a whole number above 0.")
+    threshold = values.get("reduction_threshold", 0.0)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold < float("inf"):
+        raise OptionError(f"reduction_threshold is {threshold!r}; it must be a number, 0 or more.")
     _one_of(values, "image_from", ("pil", "array"))
     values["layout"] = layout
     values["volume_loader"] = _one_of(values, "volume_loader", ("hf", "original")) or layout

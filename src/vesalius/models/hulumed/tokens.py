@@ -54,9 +54,10 @@ class HuluMedTokenizer:
         self.image_token = image_token
         self._whole: Tokenizer = Tokenizer.from_str(json.dumps(whole))
         self._plain: Tokenizer = Tokenizer.from_str(json.dumps({**whole, "added_tokens": []}))
-        # <think> and </think> of the Qwen3 vocabularies: added, but part of what the model says.
-        said = [token for token in added if not token.get("special")]
-        self._said: Tokenizer = Tokenizer.from_str(json.dumps({**whole, "added_tokens": said}))
+        # <think> and </think> of the Qwen3 vocabularies: added, but part of what the model says. The list stays whole,
+        # because a shorter one is numbered anew.
+        self._said: Tokenizer = Tokenizer.from_str(json.dumps(whole))
+        self._said.encode_special_tokens = True
 
     @property
     def whole(self) -> Tokenizer:

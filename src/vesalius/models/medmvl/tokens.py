@@ -65,6 +65,8 @@ class MedmvlTokenizer:
         start, prefix = 0, ""
         if self.sentencepiece is not None:
             prefix = SPACE if first or self.prefixes_every_text else ""
+            if not self.prefixes_every_text:
+                text = text.replace(SPACE, " ")  # as the newer published tokenizers do: a typed one is a space
             if self.prefixes_every_text and self.sentencepiece.collapses_spaces:
                 start = len(text) - len(text.lstrip(" "))
         if start == len(text):

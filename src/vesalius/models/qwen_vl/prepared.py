@@ -51,6 +51,16 @@ class VlOptions:
     do_sample: bool | None = None
     eos_token_id: int | Sequence[int] | None = None
 
+    def __post_init__(self) -> None:
+        """OptionError for numbers and switches that are none."""
+        for name in ("min_pixels", "max_pixels"):
+            value: Any = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise OptionError(f"{name} is {value!r}; it must be a whole number above 0.")
+        for name in ("do_sample_frames", "add_generation_prompt", "packed"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise OptionError(f"{name} is {value!r}; it must be true or false.")
+
 
 def options_from(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
     """The options as a dataclass. OptionError for a name it does not have, with the nearest one."""

@@ -47,8 +47,8 @@ class QwenVlQuirks(QuirkSwitches):
         "Frames without times are announced as if they ran at 24 a second (Qwen2.5-VL: 2); off: one second apart."
     )
     opened_by_pillow: bool = quirk(
-        """Picture files become RGB by Pillow alone: alpha is dropped and hidden colours show, greys above 8 bits
-        saturate; off: laid over black, windowed."""
+        """Picture files become RGB by Pillow alone: what is transparent is laid over white (Citrus-V: alpha is dropped
+        and hidden colours show), greys above 8 bits saturate; off: laid over black, windowed."""
     )
     endless: bool = quirk(
         "An answer that repeats itself goes on to the token limit; off: it is ended there (finish 'repetition')."
@@ -211,6 +211,7 @@ class QwenVl:
             replace(rules, picture_px=bounds, resize=check_resize(options.resize)),
             ClipRule(options.do_sample_frames, crop, assumed),
             by_pillow=self.quirks.opened_by_pillow,
+            over_white=self.over_white,
         )
 
     @property
@@ -340,6 +341,8 @@ class QwenVl:
         )
 
     skip_special = True
+    over_white = True
+    """Transparent pictures are laid over white, as the processors of Qwen-VL models do."""
 
     def keep(self, token: int) -> bool:
         """Whether the state read at an answer's token is kept. Here none is."""

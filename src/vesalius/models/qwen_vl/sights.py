@@ -66,15 +66,23 @@ class Sight:
         return self.times_s is not None
 
 
-def sights_of(shown: Shown, number: int, rules: MediaRules, clips: ClipRule, *, by_pillow: bool = False) -> list[Sight]:
+def sights_of(
+    shown: Shown,
+    number: int,
+    rules: MediaRules,
+    clips: ClipRule,
+    *,
+    by_pillow: bool = False,
+    over_white: bool = False,
+) -> list[Sight]:
     """The sights of one item: one of a picture, slide or clip, one per slice of a volume. `by_pillow`: picture files
-    become RGB by Pillow's rule.
+    become RGB by Pillow's rule, `over_white` where they are transparent.
 
     InputError for items that cannot be looked at, timestamps that do not fit the frames, pictures that are too long.
     """
     match shown.item:
         case Picture() as picture:
-            opened = rgb_by_pillow(shown.source, picture, upright=True) if by_pillow else None
+            opened = rgb_by_pillow(shown.source, picture, upright=True, over_white=over_white) if by_pillow else None
             pixels = picture.view(shown.window) if opened is None else opened
             return [_picture(pixels, Where(number), rules)]
         case Slide() as slide:
