@@ -15,7 +15,8 @@ from vesalius.errors import InputError, OptionError
 from vesalius.findings import Box, Count, Mask, Measurement, Point, Report
 from vesalius.findings.draw import layout, overlay, scale_bar
 from vesalius.findings.labels import place_labels
-from vesalius.findings.legend import PALETTE, latin, legend_entries, size_in_words, text_size
+from vesalius.findings.legend import PALETTE, legend_entries, size_in_words
+from vesalius.findings.lettering import text_size
 from vesalius.findings.montage import clip_overlay, montage
 
 GREY = np.full((96, 128), 90, dtype=np.uint8)
@@ -264,12 +265,12 @@ def test_equal_labels_share_a_colour_and_are_numbered() -> None:
     assert entries[0].colour == entries[2].colour != entries[1].colour
 
 
-def test_labels_of_other_scripts_show_the_english_name() -> None:
-    point = Point(label="肿瘤", x=1, y=1)
-    assert legend_entries([point], {"肿瘤": "tumour"})[0].name == "tumour"
+def test_labels_no_font_writes_show_the_english_name() -> None:
+    point = Point(label="종양", x=1, y=1)
+    assert legend_entries([point], {"종양": "tumour"})[0].name == "tumour"
     assert legend_entries([point])[0].name == "point"
-    assert latin("Œdème à gauche") == "deme a gauche"
-    assert latin("ورم") == ""
+    chinese = Point(label="肿瘤", x=1, y=1)
+    assert legend_entries([chinese], {"肿瘤": "tumour"})[0].name == "肿瘤"
 
 
 def test_sizes_are_told_in_clinical_units() -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "SIDES",
     "LabelName",
     "Name",
+    "english_names",
     "label_forms",
 ]
 
@@ -322,6 +323,13 @@ CHANGES: dict[str, Name] = {
     "more": Name(("more",), ("增多",), ("زاد",)),
     "fewer": Name(("fewer",), ("减少",), ("نقص",)),
 }
+
+
+def english_names() -> dict[str, str]:
+    """Every Chinese and Arabic form of a label → its English name, for where only Latin letters can be written."""
+    return {
+        form: name.en[0] for name in LABEL_NAMES.values() for form in (*name.zh, *name.ar, *name.ar_the, name.ar_all)
+    }
 
 
 def label_forms(label: str, lang: str) -> tuple[str, ...]:

@@ -24,14 +24,11 @@ from vesalius.findings.legend import (
     INK,
     Entry,
     draw_legend,
-    draw_text,
     grouped_entries,
-    latin,
     legend_entries,
     legend_size,
-    shortened,
-    text_size,
 )
+from vesalius.findings.lettering import draw_text, drawable, shortened, text_size
 from vesalius.findings.masks import bounding_box
 
 __all__ = ["Layout", "Mark", "layout", "overlay", "scale_bar"]
@@ -140,8 +137,9 @@ def overlay(
     `picture`: `[H, W]` or `[H, W, 3]` uint8.  `findings`: in its pixel frame; masks `[H, W]`.  `spacing_mm`: (x, y),
     adds a scale bar.  `scale`: display pixels per picture pixel; "auto" enlarges to 512 pixels at least, reduces to
     1600 at most and shows unequal spacing in true proportion.  `orientation`: the letters at the left, right, top and
-    bottom edge, ("R", "L", "A", "P") for an axial slice.  `english`: names for labels the built-in font cannot write
-    (it has Latin letters only).  `labels`: labels that take their colours first, so several pictures agree.
+    bottom edge, ("R", "L", "A", "P") for an axial slice.  `english`: names for labels
+    no font here can write (they have Latin, simplified Chinese and Arabic letters).
+    `labels`: labels that take their colours first, so several pictures agree.
     Boxes, points and masks are drawn; counts and measurements stand in the legend.
     Raises InputError for another dtype or shape, OptionError for an impossible scale.
     """
@@ -170,7 +168,7 @@ def overlay(
             below = plan.shown[1]  # the scale bar of a narrow picture needs the place under the legend
         canvas.paste(draw_legend(plan.rows, plan.font, below, plan.canvas[0] - x), (x, plan.origin[1]))
     if title:
-        words = shortened(latin(title), plan.font, plan.canvas[0] - 2 * left)
+        words = shortened(drawable(title), plan.font, plan.canvas[0] - 2 * left)
         draw_text(draw, (left, round(plan.font * 0.6)), words, plan.font, INK)
     if orientation:
         _draw_orientation(draw, plan, orientation)

@@ -1,30 +1,24 @@
-"""The legend beside an overlay: colours, numbering, the words for a size, and text in the built-in font."""
+"""The legend beside an overlay: colours, numbering, the words for a size."""
 
 from __future__ import annotations
 
-import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from vesalius.findings.findings import Box, Count, Finding, Mask, Measurement, Point, Report
+from vesalius.findings.lettering import draw_text, drawable, shortened, text_size
 
 __all__ = [
     "PALETTE",
     "Entry",
     "colour_for",
     "draw_legend",
-    "draw_text",
     "grouped_entries",
-    "latin",
     "legend_entries",
     "legend_size",
-    "shortened",
     "size_in_words",
-    "text_size",
 ]
 
 Colour = tuple[int, int, int]
@@ -68,12 +62,12 @@ def legend_entries(
 ) -> list[Entry]:
     """One entry per finding (reports have none), in order; equal names of one kind are numbered from 1.
 
-    `english`: label -> name to show instead.  `labels`: labels that take their colours first, so that several pictures
-    agree.
+    `english`: what to show for a label that no font can write, else the kind of finding.  `labels`: labels that take
+    their colours first, so that several pictures agree.
     """
     shown = [f for f in findings if not isinstance(f, Report)]
-    names = [latin((english or {}).get(f.label, f.label)) or f.kind for f in shown]
-    order = [latin((english or {}).get(label, label)) for label in labels] + names
+    names = [_name(f.label, english) or f.kind for f in shown]
+    order = [_name(label, english) for label in labels] + names
     keys = [(f.kind, name) for f, name in zip(shown, names, strict=True)]
     seen: dict[tuple[str, str], int] = {}
     entries: list[Entry] = []
@@ -83,6 +77,10 @@ def legend_entries(
         shown_name = f"{name} {seen[key]}" if numbered else name
         entries.append(Entry(name, shown_name, _detail(finding), colour_for(name, order), finding.kind))
     return entries
+
+
+def _name(label: str, english: Mapping[str, str] | None) -> str:
+    return drawable(label) or drawable((english or {}).get(label, ""))
 
 
 def grouped_entries(entries: Sequence[Entry]) -> list[Entry]:
@@ -126,59 +124,6 @@ def size_in_words(finding: Finding) -> str:
             return f"{finding.name} {finding.value:.4g} {unit}"
         case Box() | Point() | Mask() | Report():
             return ""
-
-
-def latin(text: str) -> str:
-    """`text` in the letters of the built-in font, accents dropped; "" when it is written in another script."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    plain = plain.replace("×", "x").replace("–", "-").replace("—", "-").replace("ß", "ss").replace("ł", "l")
-    kept = "".join(c for c in plain if 32 <= ord(c) < 127)
-    return " ".join(kept.split()) if len(kept) * 2 >= len(plain) and any(c.isalnum() for c in kept) else ""
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-_RAISED = {"²": "2", "³": "3"}
-
-
-def _runs(text: str) -> list[tuple[str, bool]]:
-    """Pieces of text and whether they are raised; the built-in font has no superscripts."""
-    runs: list[tuple[str, bool]] = []
-    for letter in text:
-        raised = letter in _RAISED
-        plain = _RAISED.get(letter, letter)
-        if runs and runs[-1][1] == raised:
-            runs[-1] = (runs[-1][0] + plain, raised)
-        else:
-            runs.append((plain, raised))
-    return runs
-
-
-def text_size(text: str, size: int) -> tuple[int, int]:
-    """Width and line height in pixels."""
-    width = sum(_font(max(8, size * 2 // 3) if raised else size).getlength(part) for part, raised in _runs(text))
-    return math.ceil(width), math.ceil(size * 1.2)
-
-
-def draw_text(draw: ImageDraw.ImageDraw, xy: tuple[float, float], text: str, size: int, colour: Colour) -> None:
-    """Draw one line with its left edge at x and its line box starting at y."""
-    x, y = xy
-    for part, raised in _runs(text):
-        font = _font(max(8, size * 2 // 3) if raised else size)
-        draw.text((x, y + (0 if raised else size * 0.02)), part, fill=colour, font=font)
-        x += font.getlength(part)
-
-
-def shortened(text: str, size: int, width: int) -> str:
-    """`text`, cut with an ellipsis to fit `width` pixels."""
-    if text_size(text, size)[0] <= width:
-        return text
-    while text and text_size(text + "…", size)[0] > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
 
 
 def _small(size: int) -> int:

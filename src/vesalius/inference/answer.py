@@ -75,6 +75,7 @@ class Answer:
 
         `formats`: None writes all that fit; see `vesalius.findings.save_findings`, whose errors are raised.
         """
+        from vesalius.dialogue.words import english_names
         from vesalius.findings.save import save_findings  # drawing and exporters: most answers are only read
 
         return save_findings(
@@ -86,4 +87,5 @@ class Answer:
             question=self.question,
             answer_text=self.text,
             notice=self.notice or None,
+            english=english_names(),
         )

@@ -189,7 +189,8 @@ def save_png(panels: Sequence[Panel], path: Path) -> None:
 
 
 def _draw(draw: ImageDraw.ImageDraw, panel: Panel, scale: int, down: int) -> None:
-    from vesalius.findings.legend import PALETTE, draw_text, latin, text_size
+    from vesalius.findings.legend import PALETTE
+    from vesalius.findings.lettering import draw_text, drawable, text_size
 
     frame, size = _Frame(panel), 11 * scale
 
@@ -209,7 +210,7 @@ def _draw(draw: ImageDraw.ImageDraw, panel: Panel, scale: int, down: int) -> Non
     x = 24 + text_size(frame.title, size + 2 * scale)[0] / scale
     for colour, (name, curve) in zip(PALETTE, panel.curves.items(), strict=False):
         draw.line([on(*frame.at(*point)) for point in curve], fill=colour, width=2 * scale, joint="curve")
-        label = latin(name) or "-"
+        label = drawable(name) or "-"
         wide = text_size(label, size)[0] / scale
         if x + 14 + wide <= _WIDTH - _RIGHT:
             draw.rectangle([on(x, 12), on(x + 9, 21)], fill=colour)
