@@ -72,7 +72,7 @@ def compare(name: str, rule: PatchRule, picture: np.ndarray, how: Resize, pairs:
     taken = [(timed(left), timed(right)) for _ in range(pairs)]
     ceiling = ""
     if how == "exact" and (fitted := _fitted(rule, picture)) != picture.shape[:2]:
-        alone = min(timed(lambda: shown.resize(fitted[::-1], Image.Resampling.BICUBIC))[1] for _ in taken)
+        alone = min(timed(lambda: shown.resize((fitted[1], fitted[0]), Image.Resampling.BICUBIC))[1] for _ in taken)
         sides = [min(pair[side][1] for pair in taken) for side in range(2)]
         ceiling = f"; Pillow's resize {alone * 1e3:.0f} of our {sides[1] * 1e3:.0f} ms, at most {sides[0] / alone:.1f}x"
     wall, cpu = ([a[part] / b[part] for a, b in taken] for part in range(2))

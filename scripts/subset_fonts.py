@@ -48,7 +48,7 @@ def cut(font: TTFont, letters: set[int], name: str, *, shaping: bool) -> None:
     subsetter.populate(unicodes=letters)
     subsetter.subset(font)
     font.save(FONTS / name)
-    print(f"{name}: {len(font.getBestCmap())} characters, {(FONTS / name).stat().st_size} bytes")
+    print(f"{name}: {len(font.getBestCmap() or ())} characters, {(FONTS / name).stat().st_size} bytes")
 
 
 def main() -> None:

@@ -56,13 +56,14 @@ def test_gradients_stay_in_their_segment() -> None:
 
 
 def test_bfloat16_is_computed_in_float32_on_a_cpu_under_autocast_too() -> None:
-    given = [one.to(torch.bfloat16).requires_grad_() for one in heads(sum(LENGTHS))]
+    q, k, v = (one.to(torch.bfloat16).requires_grad_() for one in heads(sum(LENGTHS)))
     with torch.autocast("cpu", torch.bfloat16):
-        found, _ = segment_attention(None, *given, None, scaling=0.3, segment_lengths=LENGTHS)
-    wide = [one.detach().float() for one in given]
-    assert torch.equal(found, segment_attention(None, *wide, None, scaling=0.3, segment_lengths=LENGTHS)[0].bfloat16())
+        found, _ = segment_attention(None, q, k, v, None, scaling=0.3, segment_lengths=LENGTHS)
+    wide = (q.detach().float(), k.detach().float(), v.detach().float())
+    expected, _ = segment_attention(None, *wide, None, scaling=0.3, segment_lengths=LENGTHS)
+    assert torch.equal(found, expected.bfloat16())
     found.float().sum().backward()
-    assert all(one.grad is not None and one.grad.dtype == torch.bfloat16 for one in given)
+    assert all(one.grad is not None and one.grad.dtype == torch.bfloat16 for one in (q, k, v))
 
 
 @pytest.mark.parametrize("window", [None, 3])

@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import ImageDraw, ImageFont, features
 
@@ -68,7 +68,7 @@ def _is_arabic(letter: str) -> bool:
 
 def _has(face: Face, letter: str) -> bool:
     """A font draws what it lacks as it draws U+10FFFF, which no font has."""
-    font = _font(face, 32)
+    font: Any = _font(face, 32)  # what getmask gives is bytes-like, which its types do not say
     return bytes(font.getmask(letter)) != bytes(font.getmask("\U0010ffff"))
 
 
@@ -112,7 +112,7 @@ def _faces(text: str) -> list[Face]:
             sides = {faces[n] for n in (start - 1, end) if 0 <= n < len(text)}
             at_edge = start == 0 or end == len(text)
             if (leftwards and (at_edge or "arabic" in sides)) or (sides == {"arabic"} and not at_edge):
-                faces[start:end] = [_ARABIC] * (end - start)
+                faces[start:end] = [_ARABIC for _ in range(start, end)]
         start = end + 1
     return faces
 
