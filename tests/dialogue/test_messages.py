@@ -177,7 +177,7 @@ def test_without_media_a_question_stands_alone_and_an_empty_one_is_refused() -> 
 
 
 def test_a_picture_may_be_told_its_spacing():
-    def parts(spacing: object) -> list[Any]:
+    def parts(spacing: object) -> tuple[Any, ...]:
         content = [{"type": "image", "image": "a.png", "spacing_mm": spacing}, {"type": "text", "text": "Size?"}]
         return read_conversation([{"role": "user", "content": content}])
 
