@@ -11,6 +11,8 @@ __all__ = ["Identity", "identify"]
 _WHOLE = 64 << 20
 _PIECE, _PIECES = 1 << 20, 64
 _KINDS = (".safetensors", ".json", ".txt", ".model", ".jinja", ".gguf")
+_TOLD = frozenset({"measured.json", "training_log.json"})
+"""What is told about the starter's weights beside them; a new figure makes no other model."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,17 @@ def _starter(adapter: Path, called: str) -> Identity:
     """The starter is an adapter on base weights of others."""
     from vesalius.models.starter_base import find_base
 
-    return Identity("starter", called, _folder_sha256(find_base()), called, _folder_sha256(adapter))
+    return Identity("starter", called, _folder_sha256(find_base()), called, _folder_sha256(adapter, _TOLD))
 
 
-def _folder_sha256(folder: Path) -> str:
-    """Over names and contents of all JSON, text and weight files, in order of name.
+def _folder_sha256(folder: Path, leave: frozenset[str] = frozenset()) -> str:
+    """Over names and contents of all JSON, text and weight files but those to `leave`, in order of name.
 
     A file over 64 MiB goes in by its size and 64 pieces of 1 MiB from its head to its end: 60 GB of weights are told
     apart in seconds.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in _KINDS and p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in _KINDS and p.name not in leave and p.is_file()):
         size = path.stat().st_size
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + size.to_bytes(8, "little"))
         with path.open("rb") as file:
