@@ -127,6 +127,14 @@ def test_blank_volumes_and_clips_keep_grid_times_and_mean(tmp_path: Path):
     assert {int(v) for frame in clip.frames([0, 3]) for v in np.unique(frame)} == {round(np.mean(clip.frames([0])))}
 
 
+def test_a_clip_that_is_a_folder_of_frames_becomes_a_blank_one(tmp_path: Path):
+    for number in range(3):
+        Image.fromarray(np.full((8, 9, 3), 100 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    clip, _ = blank(Medium("video", tmp_path), "0" * 64)
+    assert isinstance(clip, Clip)
+    assert (clip.num_frames, {int(v) for frame in clip.frames([0, 2]) for v in np.unique(frame)}) == (3, {100})
+
+
 def test_a_colour_picture_stays_one(tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 255, (12, 9, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -21,10 +21,11 @@ _OVERVIEW_PX = 1024
 def shown_item(medium: Medium) -> NDArray[np.uint8] | Volume | Clip:
     """A picture as it is displayed, `[H, W]` or `[H, W, 3]` uint8 (a slide: its overview), a volume on its own grid, or
     a clip. Raises InputError for media that cannot be read or are of another kind than said."""
-    from vesalius.inference.media import read_raw
+    from vesalius.inference.media import read_raw, read_video
     from vesalius.study.read import read
 
-    study = read_raw(medium.source) if medium.kind == "volume" else read(medium.source)
+    reader = {"volume": read_raw, "video": read_video}.get(medium.kind, read)
+    study = reader(medium.source)
     wanted = {"image": (Picture, Slide), "volume": (Volume,), "video": (Clip,)}[medium.kind]
     item = next((one for one in study.items if isinstance(one, wanted)), None)
     match item:

@@ -19,7 +19,7 @@ from vesalius.study.read import read
 from vesalius.study.windows import Window, preset
 from vesalius.vision.pillow_rgb import is_pil_image
 
-__all__ = ["read_media", "read_raw", "spoken_of"]
+__all__ = ["read_media", "read_raw", "read_video", "spoken_of"]
 
 
 def spoken_of(
@@ -86,9 +86,10 @@ def _spaced(item: Item, spacing_mm: tuple[float, float]) -> Item:
 
 
 def _read_part(part: Any, source: Any, raw_volumes: bool) -> Study:
-    study = read_raw(source) if raw_volumes and isinstance(part, VolumePart) else read_media(source)
     if isinstance(part, VideoPart):
-        study = _as_clip(source, study)
+        study = read_video(source)
+    else:
+        study = read_raw(source) if raw_volumes and isinstance(part, VolumePart) else read_media(source)
     wanted = {ImagePart: (Picture, Slide), VolumePart: (Volume,), VideoPart: (Clip,), TablePart: (Table,)}[type(part)]
     if not isinstance(part, ImagePart) and not any(isinstance(item, wanted) for item in study.items):
         kinds = ", ".join(sorted({type(item).__name__.lower() for item in study.items}))
@@ -115,8 +116,9 @@ def _array_of(image: Any) -> Any:
     return np.asarray(upright.convert("RGBA" if clear else "L" if upright.mode == "1" else "RGB"))
 
 
-def _as_clip(source: Any, study: Study) -> Study:
-    """Pictures that were listed, or that lie in one folder, as the frames of one clip."""
+def read_video(source: Any) -> Study:
+    """As `read_media`, with pictures that are listed, or that lie in one folder, as the frames of one clip."""
+    study = read_media(source)
     listed = isinstance(source, list | tuple)
     if not listed and not (isinstance(source, str | PathLike) and Path(source).is_dir()):
         return study
