@@ -119,6 +119,23 @@ def test_swapped_divisors_stand_under_their_own_profile(tmp_path) -> None:
     assert theirs["f1@0.5"] == ours["f1@0.5"]
 
 
+def test_open_3d_items_match_by_words_under_medunieval(tmp_path) -> None:
+    samples = [item("1", "open", "left lung"), item("2", "open", "liver")]
+    found = figures(scored(tmp_path, samples, ["lung", "the spleen"], "medunieval", "m3d-vqa"))
+    assert (found["exact_match"], found["token_recall"]) == (0.5, 0.25)
+
+
+def test_uni_med_normalises_short_answers_and_leaves_out_empty_captions_alone(tmp_path) -> None:
+    samples = [item("1", "open", "two nodules"), item("2", "closed", "T2-weighted"), item("3", "yesno", "no")]
+    found = figures(scored(tmp_path, samples, ["The 2 nodules.", "t2 weighted", ""], "uni-med", "slake"))
+    assert (found["accuracy"], found["bleu_1"]) == pytest.approx((2 / 3, 2 / 3))
+    reports = [item("1", "report", REPORT), item("2", "report", REPORT)]
+    summary = scored(tmp_path / "r", reports, [REPORT, ""], "uni-med")
+    row = summary.extra["Uni-Med captions"]
+    assert (row["BLEU-1 (corpus)"], row["items"], row["left out"]) == (1, 1, 1)
+    assert figures(summary)["rouge_l"] == 1
+
+
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_every_profile_says_what_it_does_otherwise(profile) -> None:
     assert bool(PROFILES[profile].defects) == (profile not in ("strict", "tolerant"))

@@ -191,6 +191,7 @@ def test_empty_reports_stay_in_the_divisor(tmp_path) -> None:
     samples = [item(f"D13-{k}", "report", REPORT) for k in range(10)]
     summary = scored(tmp_path, samples, ["", *[REPORT] * 9])
     assert value(summary, "rouge_l") == pytest.approx(0.9)
+    assert value(summary, "temporal_f1") == pytest.approx(0.9)  # no word of change on either side of the empty one
     assert summary.overall.rates["parse_failure"] == 0.1
     fewer = scored(tmp_path / "b", samples, ["", *[REPORT] * 9], "uni-med")
     assert value(fewer, "rouge_l") == 1.0

@@ -16,6 +16,14 @@ TEXTS = {"A": "Pneumonia", "B": "Pleural effusion", "C": "Effusion", "D": "Norma
 
 CHOICES = [
     ("The best choice here would be (C).", 4, None, "C", "ok"),
+    ("A. the mass presses on vertebra C", 4, None, "A", "ok"),  # behind a mark, "A" is no article
+    ("(A) the left lung, see D", 4, None, "A", "ok"),
+    ("A mass presses on vertebra C", 4, None, "C", "ok"),
+    ("A. mass\nB. cyst", 4, None, None, "ambiguous"),
+    ("A\u2010B", 4, None, None, "ambiguous"),  # a typographic hyphen
+    ("Seen at 8 A.M. on ward round", 4, None, None, "unparsed"),
+    ("\\boxed{ }", 4, None, None, "empty"),
+    ("<answer></answer>", 4, None, None, "empty"),
     ("\\boxed{\\text{D}}", 4, None, "D", "ok"),
     ("Option A is tempting. Final answer: B", 4, None, "B", "ok"),
     ("A pleural line is visible at the apex.", 4, None, None, "unparsed"),
@@ -209,3 +217,9 @@ def test_a_megabyte_of_anything_is_read_in_no_time(piece: str) -> None:
         started = time.process_time()
         vesalius.parse_answer(piece * (1_000_000 // len(piece)), kind, TEXTS if kind == "mcq" else None)
         assert time.process_time() - started < 1.0  # half a second, and room for a busy machine
+
+
+def test_the_prompts_own_words_are_no_polarity() -> None:
+    asked = "Please output 'yes' or 'no'(no extra output). yes"
+    assert vesalius.parse_answer(asked, "yesno").answer == "yes"
+    assert vesalius.parse_answer("请输出'是'或'否'(不要有任何其它输出)。否", "yesno", lang="zh").answer == "no"

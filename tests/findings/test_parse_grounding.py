@@ -258,3 +258,9 @@ def test_a_megabyte_of_anything_is_read_in_no_time(piece: str) -> None:
         started = time.process_time()
         parse(piece * (1_000_000 // len(piece)), one)
         assert time.process_time() - started < 1.0  # half a second, and room for a busy machine
+
+
+@pytest.mark.parametrize(("text", "repaired"), [("3", []), ("٣", ["chars"]), ("３ polyps", ["chars"])])
+def test_a_number_in_other_digits_is_a_count_that_was_repaired(text: str, repaired: list[str]) -> None:
+    found = vesalius.parse_grounding(text, "qwen-json", (10, 10), expect="count")
+    assert (found.count, found.repaired, found.status) == (3, repaired, "repaired" if repaired else "ok")

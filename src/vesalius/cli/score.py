@@ -43,7 +43,7 @@ def score(
         list[str] | None,
         typer.Option(
             metavar="NAME[=DIR]",
-            help="Add bertscore, radgraph, ratescore or green to texts; DIR: its weights. May be repeated.",
+            help="Add bertscore, radgraph, ratescore, green or meteor_wordnet to texts; DIR: its files.",
         ),
     ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the intervals.")] = 2000,

@@ -55,6 +55,8 @@ _MEDUNIEVAL = Profile(
         "D18: SLAKE's Chinese items are left out.",
         "D13: empty reports count 0; ROUGE reads 2,048 characters of a report; there is no CIDEr.",
         "Closed 3D items compare the first letter where it is a to d, of words, too; 3D BLEU is smoothed.",
+        "Exact match of open 3D items: different words of the reference in the answer, over the answer's words, so "
+        "that a part of the reference is a match; token scores count a right word as often as the answer says it.",
     ),
 )
 _UNI_MED = Profile(
@@ -62,7 +64,10 @@ _UNI_MED = Profile(
     "Uni-Med / MedM-VL 2D",
     "tolerant",
     (
-        "D24: text figures are means over the items whose answer and reference are not empty.",
+        "D24: caption figures are means over the items whose answer and reference are not empty; the published one is "
+        "BLEU-1 of these captions as one corpus.",
+        "Short answers are compared in the VQA challenge's form (no marks or articles, number words as digits): the "
+        "published figure is BLEU-1, on MedMNIST accuracy; a repeated right word raises token F1.",
         "Boxes have one pixel added to every extent; answers are {<x0><y0><x1><y1>} in percent; right above IoU 0.5.",
     ),
 )

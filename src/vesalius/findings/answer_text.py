@@ -19,6 +19,7 @@ _STAR = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]{1,200})(?<=\S)\*(?![\w*])")
 _TAG = re.compile(r"<answer>((?:(?!<answer>|</answer>).)*+)</answer>", re.IGNORECASE | re.DOTALL)
 _OPEN_TAG = re.compile(r"<answer>", re.IGNORECASE)
 _COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textrm|mathit|boldsymbol|rm|bf)\b\s?")
+_EMPTY_PLACE = re.compile(r"\\boxed\s{0,4}\{[\s.$]{0,20}\}|</?answer>", re.IGNORECASE)
 _EDGES = " \t\r\n.。,，;；:!！?？$"
 _MOST_BOXES = 2000
 
@@ -53,7 +54,7 @@ def prepare(text: str) -> Prepared:
         kept = kept[: cap // 2] + "\n" + kept[-cap // 2 :]
     kept = without_marks(kept)
     plain = _for_matching(kept)
-    is_empty = not any(one.isalnum() for one in plain)
+    is_empty = not any(one.isalnum() for one in _EMPTY_PLACE.sub("", plain))
     explicit = None if is_empty else _explicit(kept)
     body = _without_wrappers(plain)
     return Prepared(body, _trimmed(_without_wrappers(kept)), explicit, False, is_empty)

@@ -38,7 +38,7 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _NEXT_LETTER = re.compile(
-    rf"{_CLOSE}\s{{0,4}}(?:,|;|/|&|\+|-|–|—|~|\band\b|\bor\b|\bto\b|\bthrough\b|和|或|与|及|还是|至|到|、|\bأو\b|\bو)\s{{0,4}}(?:(?:option|choice)\s{{1,4}})?{_OPEN}"
+    rf"{_CLOSE}\s{{0,4}}(?:,|;|/|&|\+|[\-\u2010-\u2015]|~|\band\b|\bor\b|\bto\b|\bthrough\b|和|或|与|及|还是|至|到|、|\bأو\b|\bو)\s{{0,4}}(?:(?:option|choice)\s{{1,4}})?{_OPEN}"
     # "B超" (ultrasound) is a word, not an option.
     rf"(?P<next>[A-Zأابجده]){_NO_LETTER_AFTER}(?!(?![和或与及都均项还])[\u4e00-\u9fff])",
 )
@@ -48,7 +48,7 @@ _LEADING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ARTICLE = re.compile(r"\s+(?!(?:or|and|is|was|because|since|as|seems|looks)\b)[a-z]")
-_TOKEN = re.compile(r"(?<![A-Za-z0-9'\-])([A-Z])(?![A-Za-z0-9]|['\-][A-Za-z])")
+_TOKEN = re.compile(r"(?<![A-Za-z0-9'\-])(?<!\b[A-Za-z]\.)([A-Z])(?![A-Za-z0-9]|['\-][A-Za-z]|\.[A-Za-z]\b)")
 _ARABIC_TOKEN = re.compile(r"(?<![\u0621-\u0652])([أابجده])(?![\u0621-\u0652])")
 _NOT_BEFORE = re.compile(
     r"\b(?:not|isn't|never|neither|nor|except|than|excluding)\s+(?:option\s+|choice\s+)?[\s(\[\"']{0,3}\Z|(?:不|不是|不选|不能选|不应选|不该选|并非)\s?\Z"
@@ -163,13 +163,14 @@ def _from_place(content: str, choices: Choices) -> Found:
     return found
 
 
-def _judged(written: str, after: str, choices: Choices, rule: str) -> Found | None:
-    """A letter and what follows it → the answer, unless it is an article or one of several."""
+def _judged(written: str, after: str, choices: Choices, rule: str, *, is_marked: bool = False) -> Found | None:
+    """A letter and what follows it → the answer, unless it is an article or one of several. `is_marked`: a mark behind
+    the letter ("A. mass") says that it is no article."""
     letter = choices.letter_of(written)
     if letter is None:
         return None
     following = _NEXT_LETTER.match(after)
-    if letter in "AI" and _ARTICLE.match(after) and not following:
+    if letter in "AI" and not is_marked and _ARTICLE.match(after) and not following:
         return None
     if following:
         other = choices.letter_of(following["next"])
@@ -234,7 +235,8 @@ def _leading(line: str, choices: Choices, rule: str) -> Found | None:
     letter = choices.letter_of(written)
     if letter not in choices.letters and not mark and rest.strip():
         return None
-    return _judged(written, (mark if mark.endswith((",", "、")) else "") + rest, choices, rule)
+    after = (mark if mark.endswith((",", "、")) else "") + rest
+    return _judged(written, after, choices, rule, is_marked=bool(mark))
 
 
 def _from_mention(text: str, choices: Choices) -> Found | None:

@@ -146,6 +146,8 @@ def _finish(
     count = reading.count
     if count is None and expect == "count" and not items and not (strict and name == "qwen-json"):
         count = only_integer(reading.text if strict else ascii_twin(reading.text))
+        if count is not None and count != only_integer(reading.text):
+            reading.repairs.add("chars")
     status: GroundingStatus
     if not items and count is None and not reading.errors and not reading.is_cut and not reading.is_empty_form:
         status, count = _without_form(reading.text, reading)

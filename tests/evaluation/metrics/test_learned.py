@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from tests.evaluation.scored import benchmark_of, item, stored_run
 from vesalius.cli.main import main
-from vesalius.errors import OptionError, UnsupportedError, WeightsMissingError
+from vesalius.errors import InputError, OptionError, UnsupportedError, WeightsMissingError
 from vesalius.evaluation.imported import import_run
 from vesalius.evaluation.metrics.learned import LEARNED, learned_scores
+from vesalius.evaluation.metrics.meteor import meteor_wordnet
 from vesalius.evaluation.score import score_run
 
 
@@ -106,6 +108,46 @@ def test_a_library_that_is_there_scores_what_is_not_empty(name, tmp_path, monkey
     assert str(weights) in seen[0].values()
     if name == "bertscore":
         assert seen[0]["num_layers"] == 10
+
+
+def wordnet(folder: Path) -> Path:
+    """A dictionary of one noun in two spellings, in the files of WordNet."""
+    folder.mkdir()
+    for part in ("adj", "adv", "noun", "verb"):
+        for name in (f"data.{part}", f"index.{part}", f"{part}.exc"):
+            (folder / name).write_text("")
+    (folder / "lexnames").write_text("00\tnoun.Tops\t1\n")
+    (folder / "data.noun").write_text("00000000 00 n 02 tumour 0 neoplasm 0 000 | a growth  \n")
+    (folder / "index.noun").write_text("neoplasm n 1 0 1 0 00000000  \ntumour n 1 0 1 0 00000000  \n")
+    return folder
+
+
+def test_meteor_with_synonyms_takes_two_words_of_one_meaning_for_a_match(tmp_path) -> None:
+    made = benchmark_of([item(str(k), "report", "a large tumour") for k in range(2)])
+    run = stored_run(tmp_path / "run", made, ["a large neoplasm", ""])
+    summary = score_run(run, benchmark=made, resamples=20, metrics=[f"meteor_wordnet={wordnet(tmp_path / 'dict')}"])
+    with_synonyms, without = (summary.overall.figure(f"meteor_{one}") for one in ("wordnet", "exact_stem"))
+    assert with_synonyms is not None
+    assert without is not None
+    assert with_synonyms.value == pytest.approx((1 - 0.5 / 2**3) / 2)  # the article is no token
+    assert without.value < with_synonyms.value
+
+
+def test_meteor_with_synonyms_says_that_its_data_are_missing(tmp_path, capsys) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "1", "kind": "report", "gold": "Clear.", "answer": "Clear."}))
+    run = import_run(tmp_path / "a.jsonl", "items", tmp_path / "run")
+    for asked in ("meteor_wordnet", f"meteor_wordnet={tmp_path}"):
+        assert main(["score", str(run), "--metric", asked]) == 3
+        said = capsys.readouterr().err
+        assert "--metric meteor_wordnet=DIR" in said
+        assert said.count("\n") == 1
+
+
+def test_a_wordnet_with_changed_line_ends_is_refused(tmp_path) -> None:
+    folder = wordnet(tmp_path / "dict")
+    (folder / "data.noun").write_bytes(b"\r\n" + (folder / "data.noun").read_bytes())
+    with pytest.raises(InputError, match="do not fit together"):
+        meteor_wordnet(["a tumour"], ["a neoplasm"], str(folder))
 
 
 def test_a_run_without_texts_has_nothing_to_score(tmp_path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vesalius.evaluation.metrics.token_overlap import token_overlap
-from vesalius.evaluation.published import m3d, medevalkit, medrega, uni_med
+from vesalius.evaluation.published import m3d, medevalkit, medrega, meduni_eval, uni_med
 from vesalius.evaluation.published.medrega import Region
+from vesalius.evaluation.published.vqa_words import normalise_vqa, word_exact_match, word_f1
 
 
 def test_permuted_columns_of_token_scores_and_the_right_ones():
@@ -36,6 +37,54 @@ def test_referring_boxes_in_percent_with_a_pixel_more_on_every_side():
     assert ious.tolist() == [1, 0]
     half = uni_med.refer_ious(["{<0><0><49><99>}"], [[0, 0, 99, 99]], [(100, 100)])
     assert half[0] == pytest.approx(50 * 100 / (100 * 100))
+
+
+@pytest.mark.parametrize(
+    ("answer", "normal"),
+    [
+        ("The Left Lung.", "left lung"),
+        ("two nodules, none large", "2 nodules 0 large"),
+        ("T2-weighted", "t2 weighted"),  # no blank beside the mark: it becomes one
+        ("T2- weighted a-b", "t2 weighted ab"),  # a blank somewhere beside it: it goes, here and elsewhere
+        ("1,000 cells", "1000 cells"),
+        ("x-ray 1,000", "xray 1000"),  # a comma between digits makes every mark go
+        ("3.5 cm.", "3.5 cm"),
+        ("e.g. x.5", "eg x.5"),
+        ("dont couldnt've lets", "don't couldn't've lets"),
+        ("a. " * 33, "a."),  # 32 points go, and then the articles
+        ("肺炎。", "肺炎。"),
+        ("", ""),
+        (" , ", ""),
+    ],
+)
+def test_answers_in_the_form_of_the_vqa_challenge(answer, normal) -> None:
+    assert normalise_vqa(answer) == normal
+
+
+def test_word_scores_as_published_forgive_a_part_and_reward_a_repetition() -> None:
+    assert word_exact_match("left lung", "the left lung.") == 1
+    assert word_exact_match("lung", "left lung") == 1  # a part of the reference
+    assert word_exact_match("left lung base", "left lung") == pytest.approx(2 / 3)
+    assert word_exact_match("lung lung", "lung") == 0.5
+    assert word_exact_match("", "lung") == word_exact_match("the", "lung") == 0
+    once, twice = word_f1("lung base", "left lung"), word_f1("lung lung base", "left lung")
+    assert once == pytest.approx((0.5, 0.5, 0.5))
+    assert twice == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    assert word_f1("liver", "lung") == word_f1("", "lung") == word_f1("lung", "") == (0, 0, 0)
+    assert meduni_eval.open_3d_scores("Lung", "left lung")["exact_match"] == 1
+
+
+def test_short_answers_and_captions_of_uni_med() -> None:
+    right = uni_med.short_answer_scores("The left lung.", "left lung")
+    assert (right["accuracy"], right["bleu_1"], right["bleu_2"], right["token_f1"]) == (1, 1, 1, 1)
+    longer = uni_med.short_answer_scores("left lung base", "left lung")
+    assert (longer["accuracy"], longer["bleu_1"]) == (0, pytest.approx(2 / 3))
+    assert set(uni_med.short_answer_scores("", "left lung").values()) == {0.0}
+    found = uni_med.caption_bleu(["The lungs are clear.", "", None], ["the lungs are clear", "x", "y"])
+    assert found is not None
+    assert found[0] == 1
+    assert uni_med.caption_bleu(["", None], ["a", "b"]) is None
+    assert uni_med.caption_bleu([" "], ["clear lungs"]) == (0, 0, 0, 0)  # a blank is an answer there
 
 
 def test_dropping_empty_captions_raises_the_published_average():

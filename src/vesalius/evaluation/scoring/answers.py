@@ -44,6 +44,11 @@ def true_letter(sample: Sample) -> str:
     return str(sample.gold).strip().upper()
 
 
+def written_answer(sample: Sample) -> str:
+    """The reference as the benchmark's file has it, where the sample keeps it."""
+    return str(sample.extra.get("answer") or texts_of(sample.gold)[0])
+
+
 def shown_options(sample: Sample, order: str | None) -> Mapping[str, str] | None:
     """Letter → text as the model saw them; `order`: `Prediction.option_order`."""
     options = sample.options

@@ -10,7 +10,13 @@ from dataclasses import replace
 
 from vesalius.evaluation.contract import Benchmark, Sample
 from vesalius.evaluation.published import lmms_eval, medevalkit, meduni_eval, mmmu
-from vesalius.evaluation.scoring.answers import published_letter, shown_options, texts_of, true_letter
+from vesalius.evaluation.scoring.answers import (
+    published_letter,
+    shown_options,
+    texts_of,
+    true_letter,
+    written_answer,
+)
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 
 __all__ = ["lmms_eval_item", "medevalkit_item", "medunieval_item"]
@@ -85,7 +91,7 @@ def lmms_eval_item(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemSco
         return item
     true = texts_of(sample.gold)
     if name.startswith("slake"):
-        right = lmms_eval.slake_right(prediction.raw, _written(sample))
+        right = lmms_eval.slake_right(prediction.raw, written_answer(sample))
         return replace(item, rule="lmms-eval", scores={"accuracy": float(right)})
     if sample.kind == "yesno":
         return item
@@ -99,7 +105,7 @@ def _by_rule(pair: Pair, name: str, case_counts: bool) -> tuple[float, dict[str,
     """(right without a judge, other figures) of a short answer. `case_counts`: only a lower-case yes or no in the file
     makes a yes/no item, as on SLAKE, whose "Yes" is compared as a text."""
     sample, prediction = pair
-    answer, true = prediction.raw, _written(sample)
+    answer, true = prediction.raw, written_answer(sample)
     if name.startswith(_CUT_FIRST):
         answer = medevalkit.unwrapped(answer)
     if name.startswith(("vqarad", "pathvqa")):
@@ -156,11 +162,6 @@ def _as_shown(sample: Sample, order: str | None) -> str:
     """The letter under which the right option was shown."""
     true = true_letter(sample)
     return dict(zip(order, sample.options or {}, strict=True)).get(true, true) if order else true
-
-
-def _written(sample: Sample) -> str:
-    """The reference as the benchmark's file has it, where the sample keeps it."""
-    return str(sample.extra.get("answer") or texts_of(sample.gold)[0])
 
 
 def _plain(name: str) -> str:

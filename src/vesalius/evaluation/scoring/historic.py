@@ -16,7 +16,7 @@ from vesalius.evaluation.profiles import Profile
 from vesalius.evaluation.published import medsg, point_detect_count, uni_med
 from vesalius.evaluation.published.m3d import closed_right
 from vesalius.evaluation.scoring import harnesses
-from vesalius.evaluation.scoring.answers import true_letter
+from vesalius.evaluation.scoring.answers import texts_of, true_letter, written_answer
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 from vesalius.evaluation.scoring.masks import mask_scores, masks_of
 from vesalius.evaluation.scoring.places import truth_of
@@ -47,8 +47,13 @@ def rescored(items: list[ItemScore], pairs: Sequence[Pair], benchmark: Benchmark
 
 def _uni_med(item: ItemScore, pair: Pair, benchmark: Benchmark) -> ItemScore:
     sample, prediction = pair
-    if sample.kind in ("report", "open", "closed") and not prediction.raw.strip():
-        return replace(item, rule="left out: empty", scores={}, ratios={})
+    if sample.kind == "report":
+        if uni_med.is_left_out(prediction.raw, texts_of(sample.gold)[0]):
+            return replace(item, rule="left out: empty", scores={}, ratios={})
+        return item
+    if sample.kind in ("open", "closed", "yesno"):
+        found = uni_med.short_answer_scores(prediction.raw, written_answer(sample))
+        return replace(item, rule="uni-med", scores=found)
     if sample.kind == "box" and sample.size:
         x0, y0, x1, y1 = truth_of(sample).rows[0]
         iou = float(uni_med.refer_ious([prediction.raw], [[x0, y0, x1 - x0, y1 - y0]], [sample.size])[0])

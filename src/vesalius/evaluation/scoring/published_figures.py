@@ -8,8 +8,9 @@ from typing import Any
 
 from vesalius.evaluation.contract import Benchmark
 from vesalius.evaluation.profiles import Profile
-from vesalius.evaluation.published import medsg
+from vesalius.evaluation.published import medsg, uni_med
 from vesalius.evaluation.published import point_detect_count as pdc
+from vesalius.evaluation.scoring.answers import texts_of
 from vesalius.evaluation.scoring.item import ItemScore, Pair
 from vesalius.evaluation.scoring.places import truth_of
 from vesalius.evaluation.scoring.tree_reports import tree_figures
@@ -41,7 +42,21 @@ def published_figures(
         return _pdc(pairs)
     if profile.name == "rad-restruct":
         return tree_figures(pairs, items, folder)
+    if profile.name == "uni-med":
+        return _uni_med(pairs)
     return {}
+
+
+def _uni_med(pairs: Sequence[Pair]) -> Figures:
+    """BLEU of the answered captions as one corpus."""
+    reports = [(prediction.raw, texts_of(sample.gold)[0]) for sample, prediction in pairs if sample.kind == "report"]
+    said, true = [one for one, _ in reports], [other for _, other in reports]
+    found = uni_med.caption_bleu(said, true) if reports else None
+    if found is None:
+        return {}
+    left_out = sum(map(uni_med.is_left_out, said, true))
+    bleus = {f"BLEU-{n} (corpus)": value for n, value in enumerate(found, 1)}
+    return {"Uni-Med captions": {**bleus, "items": len(reports) - left_out, "left out": left_out}}
 
 
 def _medsg(pairs: Sequence[Pair]) -> Figures:

@@ -56,7 +56,9 @@ def report_metrics(said: Sequence[str | None], true: Sequence[str], lang: str) -
         columns[f"rouge_{kind[5:].lower()}"] = found.f1
     columns["meteor_exact_stem"] = meteor(said, true)
     columns["cider_d"] = cider(said, true)
-    columns["temporal_f1"] = temporal_f1(said, true)
+    # As published, two texts without a word of change agree; a text that is not there agrees with nothing.
+    written = np.array([bool((text or "").strip()) for text in said], dtype=np.float64)
+    columns["temporal_f1"] = temporal_f1(said, true) * written
     return [{key: float(col[k]) for key, col in columns.items() if not np.isnan(col[k])} for k in range(len(true))]
 
 
