@@ -21,6 +21,7 @@ from vesalius.evaluation.option_order import permuted_prompt
 from vesalius.evaluation.passes import Pass, passes_of
 from vesalius.evaluation.predict import predict
 from vesalius.evaluation.run_folder import RunFolder
+from vesalius.evaluation.score import score_run
 from vesalius.phantoms.volumes import draw_volume
 from vesalius.phantoms.write_media import write_clip, write_volume
 from vesalius.study.items import Clip, Volume
@@ -100,6 +101,16 @@ def test_an_item_with_the_only_picture_of_its_modality_gets_one_of_another(tmp_p
     run = predict(TINY, data, Quick(), tmp_path / "run", passes=passes_of(["shuffle"]))
     own, given = ({r["id"]: r["images"] for r in rows_of(run, name)} for name in ("main", "shuffle"))
     assert all(given[key] != own[key] for key in own)
+
+
+def test_a_score_says_which_baselines_of_the_pictures_were_not_asked(tmp_path: Path):
+    data = write_benchmark(tmp_path / "data", 8)
+    run = predict(TINY, data, Quick(), tmp_path / "run", passes=passes_of(["shuffle"]))
+    told = [note for note in score_run(run.path, benchmark=TINY, resamples=20).notes if note.startswith("Not asked")]
+    assert told == [
+        "Not asked: blank pictures, the question alone; what the score owes to the pictures stays open "
+        "(--image-ablation blank --image-ablation none)."
+    ]
 
 
 def test_an_item_whose_media_have_no_like_is_left_out_of_the_shuffle(tmp_path: Path):

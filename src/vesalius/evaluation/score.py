@@ -107,6 +107,7 @@ def score_run(
     notes += [f"{unjudged} of {len(items)} items need a judge and are not judged."] if unjudged else []
     missing = len(asked) - len(pairs)
     notes += [f"Partial: {missing} of {len(asked)} items have no prediction and are left out."] if missing else []
+    notes += _unasked(run, scored)
     summary = Summary(
         benchmark=chosen.name,
         title=chosen.title,
@@ -129,6 +130,19 @@ def score_run(
     )
     _write(run.path, items, summary)
     return summary
+
+
+def _unasked(run: RunFolder, samples: Sequence[Sample]) -> list[str]:
+    """Which baselines of the pictures were not asked for, so that their absence is seen in every report."""
+    if not any(sample.media for sample in samples):
+        return []
+    asked = {one.ablation for one in run.passes()}
+    shown = {"blank": "blank pictures", "shuffle": "exchanged pictures", "none": "the question alone"}
+    left = {name: words for name, words in shown.items() if name not in asked}
+    if not left:
+        return []
+    options = " ".join(f"--image-ablation {name}" for name in left)
+    return [f"Not asked: {', '.join(left.values())}; what the score owes to the pictures stays open ({options})."]
 
 
 def scored_items(
