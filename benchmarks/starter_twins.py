@@ -81,8 +81,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n" for cells in lines)
 
 
-def page(model: str, limit: int, seed: int, rows: Sequence[Sequence[str]]) -> str:
-    command = f"python benchmarks/starter_twins.py --limit {limit} --seed {seed}"
+def page(model: str, limit: int, seed: int, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    command = f"python benchmarks/starter_twins.py --limit {limit} --seed {seed} --names {' '.join(names)}"
     return f"# {model} on generated twins\n\nWritten by `{command}`.\n\n{ABOUT}\n{table(rows)}"
 
 
@@ -120,7 +120,7 @@ def main() -> None:
     print(table(rows))
     if given.page is not None:
         with replacing(given.page) as temporary:
-            temporary.write_text(page(given.model, given.limit, given.seed, rows), encoding="utf-8")
+            temporary.write_text(page(given.model, given.limit, given.seed, names, rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
