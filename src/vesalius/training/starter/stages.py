@@ -38,6 +38,10 @@ __all__ = ["train_starter"]
 Report = Callable[[str], None]
 
 
+def _unsaid(line: str) -> None:
+    """For what the stage before has told already."""
+
+
 def train_starter(recipe: StarterRecipe, report: Report) -> None:
     """Run the recipe's stages in order. `report` receives one line at a time."""
     folder = Path(recipe.out)
@@ -80,7 +84,7 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     encode = picture_encoder(lean_encoder(), config, bf16=recipe.bf16)
     real = encode_real(recipe, config, encode, report)
     cut = encode_volumes(recipe, config, encode, report)
-    drawn = encode_phantoms(recipe, config, encode, lambda _: None) + encode_more(recipe, config, encode, report)
+    drawn = encode_phantoms(recipe, config, encode, _unsaid) + encode_more(recipe, config, encode, _unsaid)
     shards = drawn + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
     see = recipe.see
@@ -116,7 +120,7 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     from vesalius.training.starter.say_rows import picture_rows
 
     encode = picture_encoder(lean_encoder(), config, bf16=recipe.bf16)
-    shards = encode_phantoms(recipe, config, encode, lambda _: None)
+    shards = encode_phantoms(recipe, config, encode, _unsaid)
     rows = picture_rows(recipe, config, shards, load_tokenizer())
     language = load_language()
     if recipe.bf16:  # frozen, so it is rounded once instead of at every row
