@@ -20,8 +20,8 @@ from vesalius.errors import InputError, OptionError, UnsupportedError
 if TYPE_CHECKING:
     from vesalius.dialogue.samples import Sample
 
-__all__ = ["ENDINGS", "MAX_LINE_BYTES", "Row", "opened_parquet", "read_samples", "rows_of", "sample_files",
-           "sample_of_row", "write_samples"]  # fmt: skip
+__all__ = ["ENDINGS", "MAX_LINE_BYTES", "Row", "opened_parquet", "placed_samples", "read_samples", "rows_of",
+           "sample_files", "sample_of_row", "write_samples"]  # fmt: skip
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 MAX_LINE_BYTES = 16 << 20
@@ -162,6 +162,12 @@ def read_samples(path: str | os.PathLike[str]) -> Iterator[Sample]:
 
     Raises InputError naming the file and the row (counted from 1) for bad JSON, a bad sample or a repeated id.
     """
+    for sample, _, _ in placed_samples(path):
+        yield sample
+
+
+def placed_samples(path: str | os.PathLike[str]) -> Iterator[tuple[Sample, int, Path]]:
+    """As `read_samples`, each with the number of its row and its file."""
     seen: set[str] = set()
     for file in sample_files(path):
         for row in rows_of(file):
@@ -169,7 +175,7 @@ def read_samples(path: str | os.PathLike[str]) -> Iterator[Sample]:
             if sample.id in seen:
                 raise InputError(f"row {row.number}: its id stands in an earlier row, too.", file=file)
             seen.add(sample.id)
-            yield sample
+            yield sample, row.number, file
 
 
 def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vesalius.dialogue.marks import MEDIA_MARK, mark_problems
 from vesalius.dialogue.messages import KEYS
-from vesalius.dialogue.sample_files import rows_of, sample_files, sample_of_row
+from vesalius.dialogue.sample_files import placed_samples
 from vesalius.dialogue.target_sizes import target_size
 from vesalius.errors import InputError, OptionError, VesaliusError
 from vesalius.evaluation.benchmarks.sample_questions import plain_text, rule_of
@@ -28,18 +28,12 @@ __all__ = ["BENCHMARKS"]
 
 def _read(folder: Path, split: str) -> Iterator[Sample]:
     """Every question of every row; `split` is always "all"."""
-    seen: set[str] = set()
-    for file in sample_files(folder):
-        for row in rows_of(file):
-            sample = sample_of_row(row, file)
-            if sample.id in seen:
-                raise InputError(f"row {row.number}: its id stands in an earlier row, too.", file=file)
-            seen.add(sample.id)
-            try:
-                yield from _questions(sample, file.parent)
-            except VesaliusError as exc:
-                about = f"{Path(exc.file).name}: " if exc.file else ""
-                raise InputError(f"row {row.number}: {about}{exc.problem}", file=file, fix=exc.fix) from exc
+    for sample, number, file in placed_samples(folder):
+        try:
+            yield from _questions(sample, file.parent)
+        except VesaliusError as exc:
+            about = f"{Path(exc.file).name}: " if exc.file else ""
+            raise InputError(f"row {number}: {about}{exc.problem}", file=file, fix=exc.fix) from exc
 
 
 def _questions(sample: schema.Sample, folder: Path) -> Iterator[Sample]:

@@ -82,7 +82,7 @@ def segment_attention(
         ends = others["cu_seq_lens_q"]
         rows = [x[0].transpose(0, 1) for x in (query_1HTE, key_1GTE, value_1GTE)]
         return _varlen(rows, ends, max(segment_lengths), scaling, window)[None], None
-    # torch's fused attention on a CPU takes three times as long, forth and back, in bfloat16 as in float32.
+    # torch's fused attention on a CPU is slower, forth and back, in bfloat16 than in float32.
     widened = query_1HTE.device.type == "cpu" and query_1HTE.dtype == torch.bfloat16
     dtype = torch.float32 if widened else query_1HTE.dtype
     with torch.autocast("cpu", enabled=False) if widened else nullcontext():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from vesalius.dialogue.sample_files import read_samples, rows_of, sample_files, sample_of_row, write_samples
+from vesalius.dialogue.sample_files import placed_samples, read_samples, write_samples
 from vesalius.dialogue.samples import Sample
 from vesalius.errors import InputError, OptionError
 from vesalius.training.data.leaks import Keys, equal_files, shared_with
@@ -209,14 +209,8 @@ def _fill(where: dict[str, str], sizes: Mapping[str, int], parts: Mapping[str, f
 
 def _with_folders(source: str | os.PathLike[str]) -> Iterator[tuple[Sample, Path]]:
     """Samples with the folder their media are relative to; repeated ids raise InputError."""
-    seen: set[str] = set()
-    for file in sample_files(source):
-        for row in rows_of(file):
-            sample = sample_of_row(row, file)
-            if sample.id in seen:
-                raise InputError(f"row {row.number}: its id stands in an earlier row, too.", file=file)
-            seen.add(sample.id)
-            yield sample, file.parent
+    for sample, _, file in placed_samples(source):
+        yield sample, file.parent
 
 
 def _with_groups(

@@ -87,17 +87,7 @@ def _see(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     drawn = encode_phantoms(recipe, config, encode, _unsaid) + encode_more(recipe, config, encode, _unsaid)
     shards = drawn + cut + real * recipe.see.real_repeat
     head = SeeHead(see_config(config))
-    see = recipe.see
-    train = partial(
-        train_see,
-        head,
-        shards,
-        batch=see.batch,
-        budget_s=see.budget_minutes * 60 or None,
-        bf16=recipe.bf16,
-        report=report,
-    )
-    log = _rounds("see", see, folder, recipe.seed, train)
+    log = _rounds("see", recipe.see, folder, recipe, partial(train_see, head, shards, batch=recipe.see.batch), report)
     save_head(head, folder)
     _write_json(folder / "see_log.json", log)
 
@@ -126,35 +116,32 @@ def _say(recipe: StarterRecipe, config: StarterConfig, folder: Path, report: Rep
     if recipe.bf16:  # frozen, so it is rounded once instead of at every row
         language.to(dtype=torch.bfloat16)  # pyright: ignore[reportCallIssue]
     task = SayTask(adapted_language(language, config), Projector(config.features, 576))
-    say = recipe.say
-    train = partial(
-        train_say,
-        task,
-        rows,
-        accumulate=say.accumulate,
-        budget_s=say.budget_minutes * 60 or None,
-        bf16=recipe.bf16,
-        report=report,
-    )
-    log = _rounds("say", say, folder, recipe.seed, train)
+    train = partial(train_say, task, rows, accumulate=recipe.say.accumulate)
+    log = _rounds("say", recipe.say, folder, recipe, train, report)
     save_speech(task.language, task.projector, folder)
     _write_json(folder / "say_log.json", log)
 
 
 def _rounds(
-    name: str, stage: SeeStage | SayStage, folder: Path, seed: int, train: Callable[..., dict[str, Any]]
+    name: str,
+    stage: SeeStage | SayStage,
+    folder: Path,
+    recipe: StarterRecipe,
+    train: Callable[..., dict[str, Any]],
+    report: Report,
 ) -> dict[str, Any]:
     """Train a stage's first round and its restarts, each into a folder of its own; the logs in one, and the steps.
 
-    `train` takes that folder, `steps`, `learning_rate` and `seed`.
+    `train` takes that folder, `steps`, `learning_rate`, `seed`, `budget_s`, `bf16` and `report`.
     """
+    train = partial(train, budget_s=stage.budget_minutes * 60 or None, bf16=recipe.bf16, report=report)
     rounds = [(stage.steps, stage.learning_rate)] + [
         (stage.restart_steps, stage.restart_learning_rate)
     ] * stage.restarts
     history: list[Any] = []
     for number, (steps, rate) in enumerate(rounds):
         into = folder / (name if number == 0 else f"{name}-restart-{number}")
-        log = train(into, steps=steps, learning_rate=rate, seed=seed + number)
+        log = train(into, steps=steps, learning_rate=rate, seed=recipe.seed + number)
         if log["steps"] < steps:
             raise OptionError(
                 f"stage {name} stopped at step {log['steps']} of {steps}: time is up.", fix="Start it again to go on."
