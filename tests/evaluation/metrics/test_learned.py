@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,6 +143,13 @@ def test_meteor_with_synonyms_says_that_its_data_are_missing(tmp_path, capsys) -
         said = capsys.readouterr().err
         assert "--metric meteor_wordnet=DIR" in said
         assert said.count("\n") == 1
+
+
+def test_a_wordnet_s_files_are_closed_with_the_last_word(tmp_path) -> None:
+    folder = wordnet(tmp_path / "dict")
+    meteor_wordnet(["a tumour"], ["a neoplasm"], str(folder))
+    held = [os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert [one for one in held if one.startswith(str(folder))] == []
 
 
 def test_a_wordnet_with_changed_line_ends_is_refused(tmp_path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,20 +58,32 @@ def meteor_wordnet(
     data: Any = package("nltk.data", "METEOR")
     if str(place) not in data.path:  # nltk reads below these folders alone
         data.path.append(str(place))
+    with ExitStack() as files:
+        try:
+            with warnings.catch_warnings():  # of the languages that are not there
+                warnings.simplefilter("ignore")
+                wordnet = _wordnet_reader(files)(data.FileSystemPathPointer(str(place)), None)
+        except PermissionError as exc:
+            raise InputError(
+                "nltk does not read WordNet's files: another account owns them or may write them.",
+                file=place,
+                fix="Run: chmod -R go-w on the folder, or copy it.",
+            ) from exc
+        return _scores(predicted, reference, _CachedSynonyms(wordnet, place))
+
+
+def _wordnet_reader(files: ExitStack) -> Any:
+    """nltk's reader, whose files are closed with `files`: it keeps them open itself, and closes none."""
     reader = package("nltk.corpus.reader", "METEOR").WordNetCorpusReader
-    # nltk would look for a second copy, to translate sense numbers that METEOR never asks for.
-    alone = type("WordNetAlone", (reader,), {"map_wn": lambda self, version="wordnet": None})
-    try:
-        with warnings.catch_warnings():  # of the languages that are not there
-            warnings.simplefilter("ignore")
-            wordnet = alone(data.FileSystemPathPointer(str(place)), None)
-    except PermissionError as exc:
-        raise InputError(
-            "nltk does not read WordNet's files: another account owns them or may write them.",
-            file=place,
-            fix="Run: chmod -R go-w on the folder, or copy it.",
-        ) from exc
-    return _scores(predicted, reference, _CachedSynonyms(wordnet, place))
+
+    class WordNetAlone(reader):
+        def open(self, file: str) -> Any:
+            return files.enter_context(super().open(file))
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """nltk would look for a second copy, to translate sense numbers that METEOR never asks for."""
+
+    return WordNetAlone
 
 
 class _CachedSynonyms:
