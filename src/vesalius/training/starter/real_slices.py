@@ -65,6 +65,15 @@ TRAIN_SOURCES = (
         "head",
         "tumour",
     ),
+    TrainSource(  # the same head with everything but the brain removed, as many data sets and templates show it
+        "ch2bet.nii.gz",
+        "592a2d20abdf36eefcb540ca8958428040edffc1bc1a18ba1dcfbabac77c5dd1",
+        None,
+        None,
+        "mr",
+        "head",
+        "tumour",
+    ),
 )
 
 HELD_OUT_SHA256 = frozenset(
@@ -133,7 +142,7 @@ def draw_real_slices(sources: list[RealSource], count: int, seed: int, size: int
 
 def _draw(source: RealSource, rng: np.random.Generator, size: int, seed: int) -> Truth:
     own = source.marks is not None and rng.random() < 0.3
-    axis: Axis = "axial" if own or rng.random() < 0.6 else ("coronal" if rng.random() < 0.5 else "sagittal")
+    axis: Axis = "axial" if own or rng.random() < 0.45 else ("coronal" if rng.random() < 0.5 else "sagittal")
     canonical = {"sagittal": 0, "coronal": 1, "axial": 2}[axis]
     index = _slice_index(source, canonical, own, rng)
     values = np.take(source.values, index, canonical).T[::-1, ::-1].astype(np.float32)
