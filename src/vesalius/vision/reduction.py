@@ -7,6 +7,7 @@ P pixels of a patch's side. Values are normalised to -1…1 (one grey level of 2
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,14 +104,15 @@ class VesaliusReduction:
     from all around it and was not there before always stays, as do one whose appearing changes the picture by
     `appearing_levels`, every block again after `refresh` frames, and the most changed block of every frame.
     `threshold`: change in grey levels of a cell of a few pixels; None finds, per item, the one that keeps about
-    `share` of all tokens, unless spots alone are more.
+    `share` of all tokens, unless such spots alone are more. What room the share leaves goes to the largest changes and
+    to the fainter spots that stand out most, each measured by what is usual in the item.
     """
 
     threshold: float | None = None
-    share: float = 0.28
+    share: float = 0.33
     spot_levels: float = 60.0
     appearing_levels: float = 80.0
-    refresh: int = 4
+    refresh: int = 5
     name: str = "vesalius"
 
     def keep(self, blocks_TNMCPP: Blocks, columns: int) -> Kept:
@@ -128,22 +130,27 @@ class VesaliusReduction:
         low, high = 0.0, 16.0
         for _ in range(9):
             middle = (low + high) / 2
-            if self._walk(novelty, columns, (middle, middle))[1:].mean() > later:
+            if self._walk(novelty, columns, (middle, middle), middle)[1:].mean() > later:
                 low = middle
             else:
                 high = middle
-        return self._walk(novelty, columns, (high, high))
+        return self._walk(novelty, columns, (high, high), high)
 
-    def _walk(self, novelty: Novelty, columns: int, limits: tuple[float, float]) -> Kept:
-        """Frame after frame; a kept block becomes the reference of those that follow."""
+    def _walk(
+        self, novelty: Novelty, columns: int, limits: tuple[float, float], spot_limit: float = math.inf
+    ) -> Kept:
+        """Frame after frame; a kept block becomes the reference of those that follow. `limits`: of the two scales of
+        change, in usual changes; `spot_limit`: of spots, in `Novelty.crowded`."""
         frames, count = novelty.outside.shape
         kept = np.zeros((frames, count), np.bool_)
         kept[0] = True
         references = [values[0].copy() for values in (*novelty.cells, novelty.spots)]
         # Neighbours come up for renewal in different frames, so that faint things across blocks are met sooner.
         age = (np.arange(count) // columns * 2 + np.arange(count) % columns) % self.refresh
-        spot_levels = max(self.spot_levels, novelty.crowded[0])
-        appearing_levels = max(self.appearing_levels, novelty.crowded[1])
+        spot_levels, appearing_levels = (
+            min(max(level, crowd), spot_limit * max(crowd, 1.0))
+            for level, crowd in zip((self.spot_levels, self.appearing_levels), novelty.crowded, strict=True)
+        )
         for frame in range(1, frames):
             now = [values[frame] for values in (*novelty.cells, novelty.spots)]
             changes = [np.abs(a - b).max(-1) for a, b in zip(now[:2], references[:2], strict=True)]
