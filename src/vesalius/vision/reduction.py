@@ -136,9 +136,7 @@ class VesaliusReduction:
                 high = middle
         return self._walk(novelty, columns, (high, high), high)
 
-    def _walk(
-        self, novelty: Novelty, columns: int, limits: tuple[float, float], spot_limit: float = math.inf
-    ) -> Kept:
+    def _walk(self, novelty: Novelty, columns: int, limits: tuple[float, float], spot_limit: float = math.inf) -> Kept:
         """Frame after frame; a kept block becomes the reference of those that follow. `limits`: of the two scales of
         change, in usual changes; `spot_limit`: of spots, in `Novelty.crowded`."""
         frames, count = novelty.outside.shape
