@@ -114,23 +114,25 @@ def _box(values_THW: Array, side: int) -> Array:
 
 
 def _spots(values_THW: Array, side: int, distance: int) -> Array:
-    """How much a place is brighter (or darker) than all eight places `distance` around it; an edge or a strand, which
-    goes on in some direction, gives nothing."""
+    """How much a place is brighter (or darker) than seven of the eight places `distance` around it; an edge or a
+    strand, which goes on in two directions, gives nothing. One neighbour may be bright: a vessel beside a nodule."""
     mean = _box(values_THW, side)
     high, wide = mean.shape[1:]
     padded = np.pad(mean, ((0, 0), (distance, distance), (distance, distance)), mode="edge")
+    # Largest and second largest around, of the values and (for dark spots) of their negatives.
+    first = np.full((2, *mean.shape), -np.inf, np.float32)
+    second = first.copy()
     steps = (0, distance, 2 * distance)
-    around = [
-        padded[:, down : down + high, across : across + wide]
-        for down in steps
-        for across in steps
-        if (down, across) != (distance, distance)
-    ]
-    brightest, darkest = around[0].copy(), around[0].copy()
-    for one in around[1:]:
-        np.maximum(brightest, one, out=brightest)
-        np.minimum(darkest, one, out=darkest)
-    return np.maximum(np.maximum(mean - brightest, darkest - mean), np.float32(0))
+    for down in steps:
+        for across in steps:
+            if (down, across) == (distance, distance):
+                continue
+            one = padded[:, down : down + high, across : across + wide]
+            for sign, values in enumerate((one, -one)):
+                most, next_most = first[sign], second[sign]
+                np.maximum(next_most, np.minimum(most, values), out=next_most)
+                np.maximum(most, values, out=most)
+    return np.maximum(np.maximum(mean - second[0], -mean - second[1]), np.float32(0))
 
 
 def _exceeded(values_TN: Array, outside_TN: NDArray[np.bool_]) -> float:
