@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vesalius.models.parts.largest_pieces import largest_pieces
 
-__all__ = ["SIDES", "SeenMaps", "SeenObject", "find_objects", "mask_at"]
+__all__ = ["SIDES", "SeenMaps", "SeenObject", "find_objects", "mask_at", "tight_box"]
 
 Maps = NDArray[np.float32]
 
@@ -149,7 +149,7 @@ def _split(
                 label,
                 height,
                 float(np.sqrt(height * strength)),
-                _tight_box(own, cut),
+                tight_box(own, cut),
                 (2.0 * column + 1.0, 2.0 * row + 1.0),
                 SIDES[sides.index(max(sides))],
                 sides,
@@ -159,8 +159,8 @@ def _split(
     return found
 
 
-def _tight_box(own: Maps, cut: float) -> tuple[float, float, float, float]:
-    """Box of the mask on the doubled grid, i.e. whole square pixels."""
+def tight_box(own: Maps, cut: float) -> tuple[float, float, float, float]:
+    """Box of the cells above `cut` (at least one) on the doubled grid, i.e. whole square pixels."""
     ys, xs = np.nonzero(own > cut)
     y0, y1, x0, x1 = max(ys.min() - 2, 0), ys.max() + 3, max(xs.min() - 2, 0), xs.max() + 3
     fine = mask_at(own[y0:y1, x0:x1], 2 * min(x1, own.shape[1]) - 2 * x0, 2 * min(y1, own.shape[0]) - 2 * y0, cut)

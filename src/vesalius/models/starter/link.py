@@ -9,7 +9,7 @@ import numpy as np
 from vesalius.dialogue.scene_text import ANATOMY
 from vesalius.models.starter.locate import Located
 
-__all__ = ["linked", "whole_organs"]
+__all__ = ["Chain", "linked", "whole_organs"]
 
 _PAIRED = frozenset({"lung", "kidney"})
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.models.parts.see_objects import SeenObject, find_objects, mask_at
+from vesalius.models.parts.see_objects import SeenObject, find_objects, mask_at, tight_box
 from vesalius.models.starter.config import StarterConfig
 from vesalius.models.starter.eyes import Sight
 from vesalius.vision.letterbox import Fit
 
-__all__ = ["SIDELESS", "Located", "confidence_of", "locate", "source_mask"]
+__all__ = ["SIDELESS", "Located", "confidence_of", "locate", "reshaped", "source_mask"]
 
 SIDELESS = frozenset({"skin", "endoscopy", "microscopy", "fundus", "ultrasound"})
 """Modalities whose pictures do not show which side of the patient they are of."""
@@ -55,13 +55,24 @@ def _located(one: SeenObject, fit: Fit, config: StarterConfig, sides: bool) -> L
     if x1 - x0 < 0.5 or y1 - y0 < 0.5:  # it lies in the letterbox's margin
         return None
     confidence = confidence_of(one.score, one.label, config)
-    point = fit.to_source(*_inner_point(one))
+    point = fit.to_source(*_inner_point(one.logits))
     return Located(one.label, confidence, (x0, y0, x1, y1), point, one.side if sides else None, fit, one.logits)
 
 
-def _inner_point(one: SeenObject) -> tuple[float, float]:
+def reshaped(located: Located, logits: NDArray[np.float32]) -> Located | None:
+    """The same object with another mask `[S, S]`, and its box and point; None where nothing of it is in the picture."""
+    if not (logits > 0).any():
+        return None
+    fit, box = located.fit, tight_box(logits, 0.0)
+    (x0, y0), (x1, y1) = fit.to_source(box[0], box[1]), fit.to_source(box[2], box[3])
+    if x1 - x0 < 0.5 or y1 - y0 < 0.5:
+        return None
+    return replace(located, logits=logits, box=(x0, y0, x1, y1), point=fit.to_source(*_inner_point(logits)))
+
+
+def _inner_point(logits: NDArray[np.float32]) -> tuple[float, float]:
     """The cell of the mask nearest to its centroid, in the square pixel frame."""
-    ys, xs = np.nonzero(one.logits > 0)
+    ys, xs = np.nonzero(logits > 0)
     cx, cy = xs.mean(), ys.mean()
     nearest = int(np.argmin((xs - cx) ** 2 + (ys - cy) ** 2))
     if abs(xs[nearest] - cx) <= 1 and abs(ys[nearest] - cy) <= 1:

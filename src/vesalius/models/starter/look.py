@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.dialogue.scene_text import ANATOMY
+from vesalius.dialogue.scene_text import ANATOMY, OBJECTS, SURE
 from vesalius.errors import InputError
 from vesalius.findings.findings import Where
 from vesalius.findings.masks import longest_diameter
 from vesalius.models.contract import Shown
 from vesalius.models.starter.eyes import Eyes, Sight
-from vesalius.models.starter.link import linked, whole_organs
+from vesalius.models.starter.lesions import followed, is_flat, joined, sureness
+from vesalius.models.starter.link import Chain, linked, whole_organs
 from vesalius.models.starter.locate import SIDELESS, Located, locate, source_mask
 from vesalius.study.items import Axis, Clip, Document, Item, Picture, SliceView, Slide, Table, Volume
 from vesalius.vision.letterbox import Fit, letterbox
@@ -31,6 +32,8 @@ MAX_CLOSER = 48
 HELD_BYTES = 64 << 20
 """Slices decoded at a time hold about so much: a compressed file is inflated anew each time."""
 MAX_FRAMES = 16
+FOLLOWED = 0.65
+"""Only a finding this sure is followed beyond what was seen of it."""
 
 
 @dataclass(frozen=True)
@@ -193,14 +196,35 @@ def _volume(item: Volume, shown: Shown, number: int, eyes: Eyes) -> Look:
         glances = sorted(
             glances + _slices(item, shown, number, eyes, axis, closer, told), key=lambda g: g.where.slice_index or 0
         )
-    chains = whole_organs(linked([(g.where.slice_index or 0, g.objects) for g in glances]))
-    by_index = {g.where.slice_index: g for g in glances}
-    thick = item.spacing_mm[{"sagittal": 0, "coronal": 1, "axial": 2}[axis]] >= 2.5
-    objects = [_chained([(by_index[i], o) for i, o in chain]) for chain in chains if len(chain) > 1 or thick]
+    chains = whole_organs(linked([(n, g.objects) for n, g in enumerate(glances)]))
+    across, down, along = {"sagittal": (1, 2, 0), "coronal": (0, 2, 1), "axial": (0, 1, 2)}[axis]
+    spacing_mm = (item.spacing_mm[across], item.spacing_mm[down], item.spacing_mm[along])
+    lasting = [chain for chain in chains if len(chain) > 1 or spacing_mm[2] >= 2.5]
+    other = ANATOMY | OBJECTS
+    objects = [_chained([(glances[n], o) for n, o in chain]) for chain in lasting if chain[0][1].label in other]
+    findings = [chain for chain in lasting if chain[0][1].label not in other]
+    objects += _findings(findings, glances, spacing_mm, eyes.config.labels)
     modality = _agreed([g.sight.modality for g in glances], told)
     region = _agreed([g.sight.region for g in glances], None)
     warnings = () if item.origin.modality or told is None else (f"The file names no modality; {told} was inferred.",)
     return Look(item, tuple(glances), tuple(objects), modality, (axis, 1.0), region, warnings)
+
+
+def _findings(
+    chains: Sequence[Chain], glances: Sequence[Glance], spacing_mm: tuple[float, float, float], labels: Sequence[str]
+) -> Iterator[FoundObject]:
+    """The lesions of a volume; a sure one has the slices that it goes on to, too. What is not told stays in pieces."""
+    indices = [glance.where.slice_index or 0 for glance in glances]
+    bodies = joined([chain for chain in chains if sureness(chain) >= SURE])
+    bodies = [body for body in bodies if not is_flat(body, indices, spacing_mm)]
+    for body in bodies:
+        sure, chain = sureness(body.chain), body.chain
+        if sure >= FOLLOWED:
+            chain = followed(body, glances, labels, [other for other in bodies if other is not body])
+        yield replace(_chained([(glances[n], o) for n, o in chain]), confidence=sure)
+    for chain in chains:
+        if sureness(chain) < SURE:
+            yield _chained([(glances[n], o) for n, o in chain])
 
 
 def _slices(
@@ -238,13 +262,12 @@ def _closer(glances: Sequence[Glance], first: Sequence[int], count: int) -> list
 
 def _chained(chain: Sequence[tuple[Glance, Located]]) -> FoundObject:
     """One object seen on several slices or frames: as sure as its three surest views on average."""
-    surest = sorted(chain, key=lambda pair: -pair[1].confidence)
     sides = [o.side for _, o in chain if o.side is not None]
     area = {n: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1]) * o.confidence for n, (_, o) in enumerate(chain)}
     best = chain[max(area, key=lambda n: area[n])]
     return FoundObject(
         chain[0][1].label,
-        float(np.mean([o.confidence for _, o in surest[:3]])),
+        sureness([(n, o) for n, (_, o) in enumerate(chain)]),
         max(set(sides), key=sides.count) if sides else None,
         _longest_mm(chain),
         (best[0].where, best[1]),
