@@ -11,7 +11,8 @@ import re
 __all__ = ["asks_of_something_strange"]
 
 _DESCRIBE = re.compile(
-    r"\bdescri|summar|\bcaption|\bexplain|tell me about|overview|\bnormal\b|描述|介绍|说明|总结|概述|正常|صف|ملخص|اشرح|طبيعي"
+    r"\bdescri|summar|\bcaption|\bexplain|tell me about|overview|\bnormal\b"
+    "|描述|介绍|说明|总结|概述|正常|صف|ملخص|اشرح|طبيعي"
 )
 """Wishes to hear of the whole picture, whatever else they hold."""
 
@@ -19,29 +20,32 @@ _ABOUT_A_THING = frozenset({"count", "box", "mask", "point", "size", "side", "la
 
 _EN_ASKING = frozenset(
     """
-    a about above across affected after again all along also am among an analyse analysed analyze and another any
-    anything anyone anywhere are area areas around as ask at away be because been before being below beside best better
-    between big bigger biggest both bottom bounding box boxes bright brighter but by can case center centre circle click
-    clear clearly click cm concern concerns colour color comment comments compare compared concerning condition contour coordinates correct could
-    count dark darker dear describe detail detailed details detect disease diseases disorder diameter did different dimension dimensions display
-    do does doing done dot down draw each edge edges either else end enough estimate every everything exact exactly
-    examine exam examination explain extent far few figure find first for form found frame frames from full further
-    get give given go going good got great had half has have having he hello help her here hers hi him his horizontal
-    how i if illness im image images imaged imaging important in indicate information inside interesting interpret into is it item
-    items its itself just know label labelled labels large larger largest last least left length less let like line list
-    locate located location locations long longest look looking looks made make many mark marked marks mask maximum may
-    me mean measure measured measurement medical middle might millimeter millimeters millimetre millimetres mm more most
-    mr mrs much must my name near nearest necessary need new next nice no not noteworthy nothing notice now number object objects
-    obvious of off often ok on one ones only or order organ organs other others our out outline over overall own page
-    part parts patient patients per person photo photograph picture pictures pixel pixels place placed please point
-    pointer points position possible precise precisely present probably quality question read reading real really rectangle
-    red relevant remarkable right same say scan scans second see seeing seem seems seen segment segmentation separate several shade shape
-    she short should show showing shown shows side sides significant similar single sir size sized sizes slice slices
-    small smaller smallest so some something somewhere spot spots state structure structures study such suggest summary
-    sure take tally tap tell than thank thanks that the their them then there these they thing things think third this
-    those through tip to together top total towards trace true two type under until unusual up upper us use using very video
-    view views visible visualised visualized visualise visualize volume want was way we well were what where whether
-    which while white who whole whose why wide wider widest width will with within without worry worrying would x xray y yes you your
+    a about above across affected after again all along also am among an analyse analysed analyze and another
+    any anyone anything anywhere are area areas around as ask at away be because been before being below beside
+    best better between big bigger biggest both bottom bounding box boxes bright brighter but by can case center
+    centre circle clear clearly click cm color colour comment comments compare compared concern concerning
+    concerns condition contour coordinates correct could count dark darker dear describe detail detailed details
+    detect diameter did different dimension dimensions disease diseases disorder display do does doing done dot
+    down draw each edge edges either else end enough estimate every everything exact exactly exam examination
+    examine explain extent far few figure find first for form found frame frames from full further get give
+    given go going good got great had half has have having he hello help her here hers hi him his horizontal how
+    i if illness im image imaged images imaging important in indicate information inside interesting interpret
+    into is it item items its itself just know label labelled labels large larger largest last least left length
+    less let like line list locate located location locations long longest look looking looks made make many
+    mark marked marks mask maximum may me mean measure measured measurement medical middle might millimeter
+    millimeters millimetre millimetres mm more most mr mrs much must my name near nearest necessary need new
+    next nice no not noteworthy nothing notice now number object objects obvious of off often ok on one ones
+    only or order organ organs other others our out outline over overall own page part parts patient patients
+    per person photo photograph picture pictures pixel pixels place placed please point pointer points position
+    possible precise precisely present probably quality question read reading real really rectangle red relevant
+    remarkable right same say scan scans second see seeing seem seems seen segment segmentation separate several
+    shade shape she short should show showing shown shows side sides significant similar single sir size sized
+    sizes slice slices small smaller smallest so some something somewhere spot spots state structure structures
+    study such suggest summary sure take tally tap tell than thank thanks that the their them then there these
+    they thing things think third this those through tip to together top total towards trace true two type under
+    until unusual up upper us use using very video view views visible visualise visualised visualize visualized
+    volume want was way we well were what where whether which while white who whole whose why wide wider widest
+    width will with within without worry worrying would x xray y yes you your
     """.split()
 )
 """Words that ask, point, or speak of a picture as such, and names nothing."""
@@ -53,23 +57,26 @@ _EN_PICTURE = frozenset(
 _EN_YES_NO = re.compile(r"^(please |can you tell me |tell me )?(if |whether )?(is|are|was|were|does|do|did|has|have)\b")
 
 _ZH_ASKING = frozenset(
-    "请问您你我他她它们这那此该张幅个些种类次项是否不没有无存在看得见到出来去吗呢吧啊么嘛呀什哪里儿的地了着过和与或还也都就又再"
-    "一二两三四五六七八九十几多少大小长短宽窄高低上下中内外左右前后侧边面图像片影照相扫描检查画层切位置定框标识指点勾画分割绘轮廓"
-    "区域处方东西病人患者任何所全部颗枚数量统计直径尺寸测毫厘米积明显能会可以帮助告诉给把将为对从向往于由用显示找寻最更较怎样如"
-    "何若果因谢好吧先生医师下面时候共总具体清楚部哪只条块事发现另他其异常"
+    "请问您你我他她它们这那此该张幅个些种类次项是否不没有无存在看得见到出来去吗呢吧啊么嘛呀什哪里儿的地了"
+    "着过和与或还也都就又再一二两三四五六七八九十几多少大小长短宽窄高低上下中内外左右前后侧边面图像片影照"
+    "相扫描检查画层切位置定框标识指点勾分割绘轮廓区域处方东西病人患者任何所全部颗枚数量统计直径尺寸测毫厘"
+    "米积明显能会可以帮助告诉给把将为对从向往于由用示找寻最更较怎样如若果因谢好先生医师时候共总具体清楚只"
+    "条块事发现另其异常"
 )
 _ZH_PICTURE = re.compile("图|像|片|影|照|扫描|检查|这|看|描述|介绍|说明")
 
 _AR_ASKING = frozenset(
     """
-    هل ما ماذا من في علي الي عن مع هو هي هذا هذه ذلك تلك هنا هناك اي اين كم كيف لماذا متي هم انت نحن انا او ام و ثم لا
-    لم لن ليس ليست نعم يوجد توجد موجود موجودة يظهر تظهر تري يري اري نري يمكن يمكنك ان انه انها كان كانت قد لقد الذي التي
-    كل جميع بعض عدد العدد كم صورة الصورة الصور صور فحص الفحص مقطع المقطع شريحة الشريحة مسح المسح مريض المريض المريضة
-    حدد ارسم اشر ضع اعطني اخبرني اذكر عد احسب قس قسم جزئ اوجد ابحث ارني بين وضح من فضلك رجاء لو سمحت حجم الحجم قطر القطر
-    طول عرض ارتفاع مساحة موقع الموقع مكان المكان موضع جهة الجهة جانب الجانب ناحية يمين اليمين يسار اليسار ايمن ايسر الايمن
-    الايسر اكبر الاكبر اصغر كبير كبيرة صغير صغيرة واحد واحدة اثنان شيء شيئا اشياء منطقة المنطقة مربع المربع اطار نقطة علامة
-    حدود محيط قناع بكسل مليمتر ملم سم حول فوق تحت داخل خارج اعلي اسفل وسط عند بها به فيها فيه لها له لي
-    تبلغ يبلغ يقع تقع واضح واضحة مرئي مرئية مري ظاهر ظاهرة عضو الاعضاء اخر اخري اخرون بالملليمتر بالمليمتر
+    هل ما ماذا من في علي الي عن مع هو هي هذا هذه ذلك تلك هنا هناك اي اين كم كيف لماذا متي هم انت نحن
+    انا او ام و ثم لا لم لن ليس ليست نعم يوجد توجد موجود موجودة يظهر تظهر تري يري اري نري يمكن يمكنك
+    ان انه انها كان كانت قد لقد الذي التي كل جميع بعض عدد العدد كم صورة الصورة الصور صور فحص الفحص
+    مقطع المقطع شريحة الشريحة مسح المسح مريض المريض المريضة حدد ارسم اشر ضع اعطني اخبرني اذكر عد
+    احسب قس قسم جزئ اوجد ابحث ارني بين وضح من فضلك رجاء لو سمحت حجم الحجم قطر القطر طول عرض ارتفاع
+    مساحة موقع الموقع مكان المكان موضع جهة الجهة جانب الجانب ناحية يمين اليمين يسار اليسار ايمن ايسر
+    الايمن الايسر اكبر الاكبر اصغر كبير كبيرة صغير صغيرة واحد واحدة اثنان شيء شيئا اشياء منطقة
+    المنطقة مربع المربع اطار نقطة علامة حدود محيط قناع بكسل مليمتر ملم سم حول فوق تحت داخل خارج اعلي
+    اسفل وسط عند بها به فيها فيه لها له لي تبلغ يبلغ يقع تقع واضح واضحة مرئي مرئية مري ظاهر ظاهرة
+    عضو الاعضاء اخر اخري اخرون بالملليمتر بالمليمتر
     """.split()
 )
 _AR_PICTURE = re.compile("صور|فحص|مقطع|شريحة|مسح|هذا|هذه|هنا|تري|يظهر|تظهر")
