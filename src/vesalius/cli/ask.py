@@ -61,8 +61,10 @@ def ask(
     from vesalius.study.read import gathered, read
 
     with _progress("reading"):
-        how = {"modality": modality, "volume_index": volume_index, "allow_gaps": allow_gaps}
-        studies = [read(source, **how) for source in gathered(sources)]
+        studies = [
+            read(source, modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
+            for source in gathered(sources)
+        ]
     from vesalius.cli.fetched import fetched
 
     place = fetched(model)
