@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import vesalius
+from tests.study import dicom_files as files
 from vesalius.cli.main import main
 from vesalius.models.starter_base import present_base
 from vesalius.phantoms.pictures import draw_picture
@@ -97,3 +99,35 @@ def test_a_missing_file_and_a_forgotten_question_are_told_apart(picture: Path, c
     assert "nowhere.nii.gz" in capsys.readouterr().err
     assert main(["ask", str(picture)]) == 2
     assert "question" in capsys.readouterr().err
+
+
+def test_a_folder_without_permission_is_said_before_anything_is_read(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = os.access  # root, as whom tests may run, is allowed everything
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and allowed(path, mode))
+    assert main(["ask", "nowhere.png", "What is it?", "--out", str(tmp_path / "mine" / "out")]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_is_a_file_is_said_before_anything_is_read(picture: Path, capsys: Any) -> None:
+    assert main(["ask", "nowhere.png", "What is it?", "--out", str(picture)]) == 2
+    assert "a file stands there" in capsys.readouterr().err
+    assert main(["ask", "nowhere.png", "What is it?", "--out", str(picture / "out")]) == 2
+    assert "a file stands there" in capsys.readouterr().err
+    folder = picture.parent / "deep" / "out"
+    assert main(["ask", "nowhere.png", "What is it?", "--out", str(folder)]) == 2
+    assert not folder.parent.exists()
+
+
+@needs_starter
+def test_slices_named_one_by_one_are_one_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = files.save(files.series(4), tmp_path)
+    assert main(["ask", *paths, "Is there a nodule?", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [item["kind"] for item in said["items"]] == ["volume"]
+    del paths[1]
+    assert main(["ask", *paths, "Is there a nodule?", "--json"]) == 2
+    assert "--allow-gaps" in capsys.readouterr().err
+    assert main(["ask", *paths, "Is there a nodule?", "--json", "--allow-gaps"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -226,3 +230,18 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_every_command_can_be_loaded_and_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert f"vesalius {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii:strict", "utf-8:strict", "utf-8:surrogateescape"])
+def test_names_that_standard_output_cannot_write_are_no_bug(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode("Röntgen 骨 ".encode() + b"\xff.npy")
+    np.save(path, np.zeros((4, 5), np.uint8))
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "vesalius", "info", os.fsencode(path), *more],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout.decode("utf-8"))["items"][0]["file"] == str(path)

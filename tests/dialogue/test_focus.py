@@ -46,6 +46,8 @@ STRANGE = Scene(
         (KIDNEYS, "Is there a kidney on the right?", "(present right kidney 1: [2] right 70 mm)"),
         (KIDNEYS, "Any stone on this MRI?", "(present not mr but ct stone 0: none)"),
         (KIDNEYS, "How old is the patient?", "(unknown)"),
+        (KIDNEYS, "How many teeth are there?", "(unknown)"),
+        (None, "Where are the teeth?", "(unknown: no image)"),
         (KIDNEYS, "Where is the tumour?", "(box tumour 0: none)"),
         (LUMP, "Where is the tumour?", "(box mass 1: [1] left 42 mm)"),
         (STRANGE, "Where is the tumour?", "(box mass 1: [1] left 42 mm)"),

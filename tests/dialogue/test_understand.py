@@ -125,6 +125,54 @@ def test_a_question_of_left_or_right_limits_itself_to_neither() -> None:
     assert understand("Is the nodule on the left or the right?") == Asked("side", "nodule", "en")
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is there a fracture?",
+        "Does the patient have tuberculosis?",
+        "How many teeth are there?",
+        "Where is the cat?",
+        "Outline the pancreas.",
+        "How large is the spleen?",
+        "Is the aorta dilated?",
+        "Is this COVID?",
+        "What is the capital of France?",
+        "Tell me a joke",
+        "有没有骨折？",
+        "牙齿有多少颗？",
+        "今天天气怎么样？",
+        "هل يوجد كسر؟",
+        "أين القطة؟",
+        "ما عاصمة فرنسا؟",
+    ],
+)
+def test_a_thing_no_word_here_names_is_not_known(question: str) -> None:
+    assert understand(question).task == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("question", "task"),
+    [
+        ("Where is it?", "box"),
+        ("How many are there?", "count"),
+        ("Which one is the largest?", "largest"),
+        ("Anything else?", "describe"),
+        ("Please analyse this image carefully.", "describe"),
+        ("What stands out in this CT?", "describe"),
+        ("Is this a chest X-ray?", "describe"),
+        ("Is there any disease?", "describe"),
+        ("Impression?", "describe"),
+        ("在哪里？", "box"),
+        ("这张片子怎么样？", "describe"),
+        ("有没有其他发现？", "describe"),
+        ("كم حجمها؟", "size"),
+        ("هل هناك شيء آخر؟", "describe"),
+    ],
+)
+def test_a_question_that_names_no_thing_is_about_the_picture(question: str, task: str) -> None:
+    assert understand(question).task == task
+
+
 def test_the_script_tells_the_language() -> None:
     assert [language_of(t) for t in ("Where?", "CT上有结节吗？", "هل هذه CT؟", "")] == ["en", "zh", "ar", "en"]
 

@@ -234,3 +234,30 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UnsupportedError, match=r"vesalius\[export\]"):
         write_dicom_seg([mask], scan, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("slices", [1, 6])
+@pytest.mark.parametrize("lacking", ["SliceThickness", "FrameOfReferenceUID"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_what_many_archives_leave_out_is_made_up_for(slices: int, lacking: str, empty: bool, tmp_path: Path) -> None:
+    source = tmp_path / "series"
+    source.mkdir()
+    for path in write_series(source, slices=slices, step=0.7 / 3, thickness=1.0):
+        dataset = dcmread(path)
+        delattr(dataset, lacking)
+        if empty:
+            setattr(dataset, lacking, None)
+        dataset.save_as(path)
+    (item,) = read(source).items
+    assert isinstance(item, Volume | Picture)
+    shape = item.shape if isinstance(item, Volume) else (item.height, item.width)
+    frames: set[str] = set()
+    for name in ("a.dcm", "b.dcm"):
+        write_dicom_seg([Mask(label="liver", mask=np.ones(shape, dtype=bool))], item, tmp_path / name)
+        written = dcmread(tmp_path / name)
+        assert written.pixel_array.any()
+        frames.add(written.FrameOfReferenceUID)
+    assert len(frames) == 1
+    (measures,) = written.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    if slices > 1 and lacking == "SliceThickness":
+        assert measures.SliceThickness == pytest.approx(0.7 / 3, abs=1e-5)

@@ -78,7 +78,10 @@ def test_a_segmentation_that_cannot_be_made_is_left_out_unless_asked_for(tmp_pat
     study = read(source)
     found = findings_on(study.volumes[0])
     paths[0].rename(tmp_path / "away.dcm")
-    written = save_findings(tmp_path / "a", found, [_decoded(study.volumes[0])])
+    left_out: list[str] = []
+    written = save_findings(tmp_path / "a", found, [_decoded(study.volumes[0])], left_out=left_out)
+    assert len(left_out) == 1
+    assert "item0_masks.dcm was left out: 1 of 6 source images" in left_out[0]
     assert "item0_masks.nii.gz" in [p.name for p in written]
     assert "item0_masks.dcm" not in [p.name for p in written]
     with pytest.raises((InputError, UnsupportedError)):

@@ -196,3 +196,13 @@ def test_what_is_not_dicom_is_refused(content: bytes | None, tmp_path: Path) -> 
         path.write_bytes(content)
     with pytest.raises(InputError):
         deidentify([str(path)], tmp_path / "out")
+
+
+def test_an_error_leaves_no_part_of_the_series_behind(folder: Path, tmp_path: Path) -> None:
+    cut = folder / "3.dcm"
+    cut.write_bytes(cut.read_bytes()[:-80])
+    twice = folder / "2 again.dcm"
+    twice.write_bytes((folder / "2.dcm").read_bytes())
+    with pytest.raises(InputError, match=r"3\.dcm"):
+        deidentify(str(folder), tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == []

@@ -12,6 +12,7 @@ from tests.study import dicom_files as files
 from vesalius.errors import GeometryError, InputError
 from vesalius.study.dicom import read_dicom
 from vesalius.study.items import Clip, Document, Picture, Volume
+from vesalius.study.read import gathered
 
 
 def read(datasets: list, **options: bool):
@@ -288,3 +289,12 @@ def test_plans_beside_images_are_left_out_and_alone_are_refused() -> None:
     items, warnings = read([structures, *files.series(3)])
     assert [type(i) for i in items] == [Volume]
     assert any("Left out" in w for w in warnings)
+
+
+def test_slices_named_one_by_one_are_gathered_in_place_of_the_first(tmp_path: Path) -> None:
+    paths = files.save(files.series(4), tmp_path)
+    other, missing, folder = str(tmp_path / "a.png"), str(tmp_path / "gone.dcm"), str(tmp_path)
+    Path(other).write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert gathered([other, *paths[:2], missing, folder, *paths[2:]]) == [other, paths, missing, folder]
+    assert gathered([paths[0], other]) == [paths[0], other]
+    assert gathered([Path(p).read_bytes() for p in paths[:2]]) == [[Path(p).read_bytes() for p in paths[:2]]]

@@ -280,3 +280,19 @@ def test_random_damage_gives_a_study_or_our_error(start, tmp_path):
             data[place] = rng.integers(0, 256)
         with contextlib.suppress(vesalius.VesaliusError):
             decode(vesalius.read(bytes(data)))
+
+
+def test_folders_of_links_say_that_links_were_passed_over(tmp_path):
+    (tmp_path / "scans").mkdir()
+    saved(tmp_path / "scans" / "a.png", png())
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "scans").symlink_to(tmp_path / "scans")
+    (linked / "a.png").symlink_to(tmp_path / "scans" / "a.png")
+    (linked / "circle").symlink_to(linked / "circle")
+    with pytest.raises(InputError, match="1 folders that are links, 2 links that lead outside"):
+        vesalius.read(linked)
+    saved(linked / "b.png", png())
+    study = vesalius.read(linked)
+    assert len(study.pictures) == 1
+    assert any("1 folders that are links" in warning for warning in study.warnings)

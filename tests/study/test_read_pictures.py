@@ -325,3 +325,31 @@ def test_info_of_a_volume_decodes_nothing_and_loads_nothing_heavy(tmp_path):
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path / "scan.nii.gz")], capture_output=True, text=True)
     assert json.loads(ran.stdout)["items"][0]["spacing_mm"] == [1, 2, 3]
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "f4"])
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_tiff_whose_white_is_zero_is_shown_right(tmp_path, dtype, compression):
+    import tifffile
+
+    stored = (np.arange(600) % 250).reshape(20, 30).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite", compression=compression)
+    (picture,) = vesalius.read(tmp_path / "a.tif").pictures
+    assert np.corrcoef(picture.view().ravel(), stored.ravel())[0, 1] < -0.99
+
+
+def test_large_unsigned_numbers_of_a_tiff_stay_positive(tmp_path):
+    import tifffile
+
+    stored = np.array([[0, 1, 2**31], [2**32 - 1, 7, 2**31 - 1]], np.uint32)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack")
+    np.testing.assert_array_equal(vesalius.read(tmp_path / "a.tif").pictures[0].values(), stored)
+
+
+def test_info_takes_what_read_takes(tmp_path, capsys):
+    from vesalius.cli.info import info
+
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((4, 5), np.uint8))
+    info([str(path)], json=True, modality="us")
+    assert json.loads(capsys.readouterr().out)["items"][0]["modality"] == "US"

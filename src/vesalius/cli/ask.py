@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vesalius.cli.printing import print_json
+from vesalius.cli.reading import AllowGaps, Modality, VolumeIndex
 from vesalius.errors import OptionError
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def ask(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    modality: Modality = None,
+    volume_index: VolumeIndex = None,
+    allow_gaps: AllowGaps = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 always says the likeliest; above 0 samples.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed for sampling.")] = None,
@@ -50,10 +54,17 @@ def ask(
     if not sources and Path(question).exists():
         raise OptionError(f"{question} is a file; no question follows.", fix='Add one: vesalius ask FILE "QUESTION".')
     formats = _formats(format, out)
-    from vesalius.study.read import read
+    if out is not None:
+        from vesalius.findings.writing import check_output_folder
+
+        check_output_folder(out)
+    from vesalius.study.read import gathered, read
 
     with _progress("reading"):
-        studies = [read(source) for source in sources]
+        studies = [
+            read(source, modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
+            for source in gathered(sources)
+        ]
     from vesalius.cli.fetched import fetched
 
     place = fetched(model)
@@ -74,15 +85,16 @@ def ask(
         if not json:
             print(piece, end="", flush=True)
         piece = next(pieces)
-    written = answer.save(out, formats=formats) if out is not None else []
+    if not json:
+        print()
+    left_out: list[str] = []
+    written = answer.save(out, formats=formats, left_out=left_out) if out is not None else []
     if json:
-        document = {**answer.to_json(), "files": [str(path) for path in written]}
-        print(json_module.dumps(document, ensure_ascii=False))
+        print_json({**answer.to_json(), "files": [str(path) for path in written], "left_out": left_out})
         return
-    print()
     for line in [*finding_lines(answer), *(f"wrote {path}" for path in written)]:
         print(line)
-    for warning in answer.trace["warnings"]:
+    for warning in [*answer.trace["warnings"], *left_out]:
         print(f"warning: {warning}", file=sys.stderr)
 
 

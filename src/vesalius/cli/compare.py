@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vesalius.cli.printing import print_json
 
 __all__ = ["compare"]
 
@@ -29,7 +30,7 @@ def compare(
         if seeds:
             told = several_seeds(folders, profile, data)
             text = "\n".join(f"{name}: {value}" for name, value in told.items())
-            print(json_module.dumps(told, ensure_ascii=False, indent=1) if json else text)
+            print_json(told, indent=1) if json else print(text)
             continue
         found = compare_runs(folders[0], folders[1], profile, metrics=metric or (), data=data)
-        print(json_module.dumps(found.to_json(), ensure_ascii=False, indent=1) if json else found)
+        print_json(found.to_json(), indent=1) if json else print(found)

@@ -8,6 +8,8 @@ from typing import Annotated, cast
 
 import typer
 
+from vesalius.cli.printing import print_json
+
 __all__ = ["contamination"]
 
 
@@ -35,7 +37,7 @@ def contamination(
         with replacing(out) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
     if json:
-        print(text)
+        print_json(found.to_json(), indent=1)
         return
     print(found)
     for pair in found.pairs[:10]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vesalius.cli.printing import print_json
+
 if TYPE_CHECKING:
     from vesalius.training.data.check import Checked
 
@@ -44,7 +46,7 @@ def check(
     if out is not None:
         write_report(found, out)
     if json:
-        print(json_module.dumps(found.to_json(), ensure_ascii=False, indent=1))
+        print_json(found.to_json(), indent=1)
     else:
         _show(found, out)
     return 2 if found.bad or found.faults else 0
@@ -121,7 +123,7 @@ def convert(
     )  # fmt: skip
     failed = bool(done.bad) and not skip_bad
     if json:
-        print(json_module.dumps({**asdict(done), "target": str(target)}, ensure_ascii=False, indent=1))
+        print_json({**asdict(done), "target": str(target)}, indent=1)
         return 2 if failed else 0
     for one in done.bad[:_LISTED]:
         print(one)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vesalius.cli.printing import print_json
+from vesalius.cli.reading import AllowGaps, Modality, VolumeIndex
 
 if TYPE_CHECKING:
     from vesalius.study.items import Item, Study
@@ -19,13 +21,16 @@ COLUMNS = ("kind", "size", "spacing", "modality", "frames", "window", "format")
 def info(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="Files or folders.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    modality: Modality = None,
+    volume_index: VolumeIndex = None,
+    allow_gaps: AllowGaps = False,
 ) -> None:
     """Say what files hold: kind, size, spacing, modality, frames, window, format, and what is odd about them."""
     from vesalius.study import read
 
-    study = read(list(sources))
+    study = read(list(sources), modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
     if json:
-        sys.stdout.write(json_module.dumps(describe(study), ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(describe(study))
     elif sys.stdout.isatty():
         _rich_table(study)
     else:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vesalius.cli.printing import print_anything
 from vesalius.errors import OptionError, UnsupportedError, VesaliusError
 
 __all__ = ["COMMANDS", "Command", "main"]
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = os.environ.get("VESALIUS_DEBUG", "") not in ("", "0")
     if not debug:
         _silence_third_parties()
+    print_anything()
     # Threads that wait for work asleep instead of spinning: on busy cores answers come several times sooner.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vesalius.cli.printing import print_json
 
 if TYPE_CHECKING:
     from vesalius.models.family_card import FamilyCard
@@ -29,7 +30,7 @@ def models(
     here = _in_the_hub_cache()
     if as_json:
         told = [_told(card, here) for card in cards]
-        print(json.dumps(told if family is None else told[0], indent=2, ensure_ascii=False))
+        print_json(told if family is None else told[0], indent=2)
         return
     if family is not None:
         _print_family(cards[0], here)

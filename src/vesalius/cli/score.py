@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vesalius.cli.printing import print_json
 
 if TYPE_CHECKING:
     from vesalius.evaluation.judge_run import Judged
@@ -107,7 +108,7 @@ def score(
             one.to_json() | ({} if judged is None else {"judged": judged.to_json()})
             for one, judged in zip(summaries, judgements, strict=True)
         ]
-        print(json_module.dumps(rows if len(rows) > 1 else rows[0], ensure_ascii=False, indent=1))
+        print_json(rows if len(rows) > 1 else rows[0], indent=1)
         return
     for one, judged in zip(summaries, judgements, strict=True):
         _show(one)

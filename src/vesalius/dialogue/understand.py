@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from functools import cache
 
 from vesalius.dialogue.scene_text import ANATOMY
-from vesalius.dialogue.words import ABNORMALITY, LABEL_NAMES, MODALITY_NAMES, SIDES, label_forms
+from vesalius.dialogue.strange_things import asks_of_something_strange
+from vesalius.dialogue.words import (
+    ABNORMALITY,
+    LABEL_NAMES,
+    MODALITY_NAMES,
+    PLANE_NAMES,
+    REGION_NAMES,
+    SIDES,
+    label_forms,
+)
 
 __all__ = ["GRANTING", "Asked", "granted", "language_of", "understand"]
 
@@ -272,6 +281,16 @@ def _modality(text: str, lang: str) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
+def _without_names(text: str, lang: str) -> str:
+    """The folded text without the names of modalities, planes, regions and sides."""
+    for names in (MODALITY_NAMES, PLANE_NAMES, REGION_NAMES, SIDES):
+        for name in names.values():
+            for form in sorted(map(_folded, name.forms(lang)), key=len, reverse=True):
+                if _named(form, lang, text):
+                    text = _pattern(form, lang).sub("@", text)
+    return text
+
+
 def _read(question: str) -> tuple[str, str | None, str]:
     """(language, label, the folded text with every named label replaced by @)."""
     lang = language_of(question)
@@ -294,14 +313,17 @@ def granted(question: str) -> str | None:
 def understand(question: str) -> Asked:
     """Read a question in English, Chinese or Arabic.
 
-    Without any known word of asking it is `present` when it names a label and `describe` otherwise. The text is only
-    matched against fixed patterns, whatever it says.
+    Without any known word of asking it is `present` when it names a label and `describe` otherwise; what asks about a
+    thing that no word here names is `unknown`. The text is only matched against fixed patterns, whatever it says.
     """
     lang, label, asked = _read(question)
     text = _folded(question[:2000])
     side, modality = _side(text, lang), _modality(text, lang)
-    task = next((task for task, pattern in RULES[lang] if re.search(pattern, asked)), "present")
-    if task == "present" and label is None:
+    said = next((task for task, pattern in RULES[lang] if re.search(pattern, asked)), None)
+    task = said or "present"
+    if label is None and asks_of_something_strange(_without_names(asked, lang), lang, said):
+        task = "unknown"
+    elif task == "present" and label is None:
         task = "describe"
     if task == "side":
         side = None

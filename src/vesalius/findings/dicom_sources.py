@@ -57,6 +57,7 @@ def picture_source(item: Picture | Clip, *, include_patient: bool) -> Any:
     header = _headers(item.origin, include_patient=include_patient)[0]
     if isinstance(item, Picture) and int(header.get("NumberOfFrames") or 1) > 1:
         raise UnsupportedError("DICOM output for one frame of a multi-frame picture is not supported.")
+    _complete(header, None)
     if (header.Rows, header.Columns) != (item.height, item.width):
         raise GeometryError(
             f"the source is {header.Columns} x {header.Rows} pixels, the picture {item.width} x {item.height}."
@@ -67,6 +68,8 @@ def picture_source(item: Picture | Clip, *, include_patient: bool) -> Any:
 def volume_sources(volume: Volume, *, include_patient: bool) -> list[SourcePlane]:
     """Each stored image or frame of a volume, in stored order. Raises GeometryError when one lies off the grid."""
     headers = _headers(volume.origin, include_patient=include_patient)
+    for header in headers:
+        _complete(header, float(np.linalg.norm(volume.stored_affine_ras[:3, 2])))
     planes: list[SourcePlane] = []
     to_voxel = np.linalg.inv(volume.affine_ras)
     for header in headers:
@@ -78,6 +81,22 @@ def volume_sources(volume: Volume, *, include_patient: bool) -> list[SourcePlane
     if len(distinct) < len(planes):
         raise GeometryError("two source images lie on the same slice of the volume.")
     return planes
+
+
+def _complete(header: Any, slice_distance_mm: float | None) -> None:
+    """Give a header of slices what a segmentation of them must have and many archives leave out.
+
+    `SliceThickness`: the distance of slices.  `FrameOfReferenceUID`: one that follows from the series, so that all its
+    slices and every segmentation of them share it.
+    """
+    if "ImagePositionPatient" not in header or "PerFrameFunctionalGroupsSequence" in header:
+        return
+    if header.get("SliceThickness") is None:
+        header.SliceThickness = header.get("SpacingBetweenSlices") if slice_distance_mm is None else slice_distance_mm
+    if not header.get("FrameOfReferenceUID") and header.get("SeriesInstanceUID"):
+        from pydicom.uid import generate_uid
+
+        header.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame of reference", str(header.SeriesInstanceUID)])
 
 
 def _plane(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
@@ -52,6 +51,7 @@ def save_findings(
     notice: str | None = None,
     english: Mapping[str, str] | None = None,
     include_patient: bool = False,
+    left_out: list[str] | None = None,
 ) -> list[Path]:
     """Write findings into a folder and return the files written.
 
@@ -61,7 +61,7 @@ def save_findings(
     `itemN_report.dcm`, DICOM SR of items from DICOM files.  fhir: `fhir.json`, a bundle of FHIR R4.
     `study`: the media that `where.item` counts.  `formats`: None writes all of the first six that fit and leaves out a
     SEG that cannot be made; a format asked for by name that cannot be made is an error.  `notice`: a sentence shown on
-    top of reports.
+    top of reports.  `left_out`: takes a sentence for each SEG that could not be made and why.
     All files are written aside and then renamed, so a failure leaves the folder as it was; other files stay untouched.
     Raises OptionError for an unknown format or an unwritable folder, InputError for findings that do not fit the study.
     """
@@ -84,7 +84,16 @@ def save_findings(
             write_json(aside / "coco.json", to_coco(findings, items))
         if "csv" in wanted:
             (aside / "findings.csv").write_text(to_csv(findings), encoding="utf-8", newline="")
-        _write_masks(aside, findings, items, wanted, strict=formats is not None, patient=include_patient, model=model)
+        _write_masks(
+            aside,
+            findings,
+            items,
+            wanted,
+            strict=formats is not None,
+            patient=include_patient,
+            model=model,
+            left_out=left_out,
+        )
         if "fhir" in wanted:
             issued = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             bundle = to_fhir(findings, issued=issued, model=model or "vesalius", answer_text=answer_text, notice=notice)
@@ -119,6 +128,7 @@ def _write_masks(
     strict: bool,
     patient: bool,
     model: str | None,
+    left_out: list[str] | None,
 ) -> None:
     for position, item in enumerate(items):
         masks = [f for f in findings if isinstance(f, Mask) and f.where.item == position]
@@ -127,22 +137,16 @@ def _write_masks(
         if "nifti" in wanted and isinstance(item, Volume):
             write_nifti_mask(masks, item, folder / f"item{position}_masks.nii.gz")
         if "seg" in wanted and item.origin.format == "dicom":
+            from vesalius.findings.export_dicom_seg import write_dicom_seg
+
             path = folder / f"item{position}_masks.dcm"
-            _write_seg(masks, item, path, strict=strict, patient=patient, model=model)
-
-
-def _write_seg(
-    masks: Sequence[Mask], item: Volume | Picture | Clip, path: Path, *, strict: bool, patient: bool, model: str | None
-) -> None:
-    from vesalius.findings.export_dicom_seg import write_dicom_seg
-
-    if not strict and find_spec("highdicom") is None:
-        return
-    try:
-        write_dicom_seg(masks, item, path, model=model or "vesalius", include_patient=patient)
-    except (InputError, UnsupportedError):
-        if strict:
-            raise
+            try:
+                write_dicom_seg(masks, item, path, model=model or "vesalius", include_patient=patient)
+            except (InputError, UnsupportedError) as exc:
+                if strict:
+                    raise
+                if left_out is not None:
+                    left_out.append(f"{path.name} was left out: {exc}")
 
 
 def _write_structured(

@@ -11,7 +11,22 @@ from uuid import uuid4
 
 from vesalius.errors import OptionError
 
-__all__ = ["output_folder", "replacing"]
+__all__ = ["check_output_folder", "output_folder", "replacing"]
+
+
+def check_output_folder(path: str | PathLike[str]) -> None:
+    """OptionError when the folder could not be made or written to, before any work is done for it; makes nothing."""
+    place = Path(path)
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise OptionError(
+            "the output folder cannot be made: a file stands there.", file=path, fix="Choose another one."
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OptionError(
+            "the output folder cannot be written: Permission denied.", file=path, fix="Choose another one."
+        )
 
 
 def output_folder(path: str | PathLike[str]) -> Path:

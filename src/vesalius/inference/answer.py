@@ -70,10 +70,17 @@ class Answer:
         trace = {name: value for name, value in self.trace.items() if not hasattr(value, "shape")}
         return {**document, "usage": usage, "trace": trace}
 
-    def save(self, folder: str | PathLike[str], *, formats: Sequence[Format] | None = None) -> list[Path]:
+    def save(
+        self,
+        folder: str | PathLike[str],
+        *,
+        formats: Sequence[Format] | None = None,
+        left_out: list[str] | None = None,
+    ) -> list[Path]:
         """Write overlays, `findings.json`, masks and reports, as they fit; returns the files written.
 
         `formats`: None writes all that fit; see `vesalius.findings.save_findings`, whose errors are raised.
+        `left_out`: takes a sentence for what DICOM input should have given and could not, and why.
         """
         from vesalius.dialogue.words import english_names
         from vesalius.findings.save import save_findings  # drawing and exporters: most answers are only read
@@ -88,4 +95,5 @@ class Answer:
             answer_text=self.text,
             notice=self.notice or None,
             english=english_names(),
+            left_out=left_out,
         )

@@ -20,6 +20,7 @@ from vesalius.models.quirks import Quirks
 from vesalius.models.registry import load_family, recognise
 from vesalius.study import late_warnings
 from vesalius.study.items import Clip, Study, Volume
+from vesalius.study.read import gathered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,6 +113,7 @@ class Model:
     ) -> Answer:
         """Ask about a study, path, array or item (or a list of these), or answer a whole conversation.
 
+        DICOM files of a list are read together: the slices of a series are one volume.
         `source` with `question`: media and one question (`source` None: no picture). Without: a list of messages.
         `schema`: the form the answer must have: a JSON schema (dict), a regular expression (str) or choices (list of
         str). `options`: the family's own, as `prepare` takes them.
@@ -343,8 +345,8 @@ def conversation_of(
     """(conversation, warnings of the readers, what items were read from by their `id`) from media and a question, or
     from a list of messages.
 
-    Paths are read to learn what they are. `raw_volumes`: arrays without geometry may be volumes. `escape`: neutralise
-    special tokens in the text.
+    Paths are read to learn what they are; DICOM files of a list are read together. `raw_volumes`: arrays without
+    geometry may be volumes. `escape`: neutralise special tokens in the text.
     """
     from vesalius.study.items import Document, Item, Picture, Slide, Table
 
@@ -353,13 +355,14 @@ def conversation_of(
     media: list[Item] = []
     warnings: list[str] = []
     given: dict[int, Any] = {}
-    for one in [] if source is None else source if isinstance(source, list | tuple) else [source]:
+    listed: list[Any] = list(source) if isinstance(source, list | tuple) else [] if source is None else [source]
+    for one in gathered(listed):
         if isinstance(one, Picture | Volume | Clip | Slide | Table | Document):
             media.append(one)
             continue
         study = one if isinstance(one, Study) else _read_any(one, raw_volumes)
         media += study.items
         warnings += study.warnings
-        if not isinstance(one, Study) and len(study.items) == 1:
+        if not isinstance(one, Study | list) and len(study.items) == 1:
             given[id(study.items[0])] = one
     return from_question(media, question, escape=escape), warnings, given

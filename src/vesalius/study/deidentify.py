@@ -91,6 +91,7 @@ def deidentify(
     of days and times of day stay.  `salt`: the secret that UIDs, numbers and date shifts derive from; give the same
     one to map further files consistently, leave it out for a fresh one that is not kept.
 
+    An error leaves none of this call's copies behind.
     Raises InputError (no DICOM, damaged, patient's name inside the pixel stream), UnsupportedError (encapsulated
     documents, DICOMDIR), OptionError (`out_dir` inside the source).
     """
@@ -103,20 +104,14 @@ def deidentify(
         raise OptionError(f"the folder {out} cannot be made ({exc.strerror}).") from exc
     scrub = _Scrub(salt or secrets.token_bytes(16), keep_dates)
     written: list[str] = []
-    for path in files:
-        label = DicomSource(path, path=path)
-        try:
-            with quiet_pydicom():
-                written.append(_one_file(label, out, scrub))
-        except VesaliusError:
-            raise
-        except RecursionError as exc:
-            depth = current().max_sequence_depth
-            raise LimitError(f"nests sequences deeper than the limit of {depth}.", file=path) from exc
-        except OSError as exc:
-            raise InputError(f"could not be copied ({exc.strerror}).", file=path) from exc
-        except Exception as exc:  # damaged values fail in many ways once they are converted
-            raise damaged(path, exc) from exc
+    try:
+        for path in files:
+            written.append(_copied(path, out, scrub))
+    except BaseException:
+        # Half a series among the copies would look like a whole one.
+        for path in dict.fromkeys(written):
+            os.unlink(path)
+        raise
     return DeidentificationReport(
         files=tuple(written),
         removed=dict(scrub.removed),
@@ -183,6 +178,13 @@ def _load(source: DicomSource) -> tuple[Any, str]:
     from pydicom.filereader import dcmread, read_dataset
 
     header = read_header(source)
+    pixels = header.pixels
+    if pixels is not None and pixels.length is not None and pixels.available < pixels.length:
+        raise InputError(
+            f"is truncated in its pixel data: {pixels.available} bytes, {pixels.length} expected.",
+            file=source.label,
+            fix="Copy or export the file again.",
+        )
     cap = current().max_decoded_bytes
     if source.size() > cap:
         raise LimitError(f"holds {source.size()} bytes; copies are made up to {cap}.", file=source.label)
@@ -194,6 +196,21 @@ def _load(source: DicomSource) -> tuple[Any, str]:
         with source.open() as stream:
             dataset = dcmread(stream, force=True)
     return dataset, header.transfer_syntax
+
+
+def _copied(path: str, out: str, scrub: _Scrub) -> str:
+    try:
+        with quiet_pydicom():
+            return _one_file(DicomSource(path, path=path), out, scrub)
+    except VesaliusError:
+        raise
+    except RecursionError as exc:
+        depth = current().max_sequence_depth
+        raise LimitError(f"nests sequences deeper than the limit of {depth}.", file=path) from exc
+    except OSError as exc:
+        raise InputError(f"could not be copied ({exc.strerror}).", file=path) from exc
+    except Exception as exc:  # damaged values fail in many ways once they are converted
+        raise damaged(path, exc) from exc
 
 
 def _one_file(source: DicomSource, out: str, scrub: _Scrub) -> str:

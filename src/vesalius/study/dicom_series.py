@@ -229,12 +229,12 @@ def check_stack(stack: Sequence[Placed]) -> None:
             f"{missing} {'slice is' if missing == 1 else 'slices are'} missing from the series of {len(stack)} "
             f"(distance {common:g} mm, first gap after slice {first} of {len(stack)}).",
             file=file,
-            fix="Fetch the whole series, or read with allow_gaps=True to get each unbroken part.",
+            fix="Fetch the whole series, or read with allow_gaps=True (--allow-gaps) to get each unbroken part.",
         )
     raise GeometryError(
         f"slice distances vary from {steps.min():.4g} to {steps.max():.4g} mm in a series of {len(stack)}.",
         file=file,
-        fix="Export the series again, or read with allow_gaps=True to get each evenly spaced part.",
+        fix="Export the series again, or read with allow_gaps=True (--allow-gaps) to get each evenly spaced part.",
     )
 
 

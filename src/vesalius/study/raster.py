@@ -1,8 +1,9 @@
 """Pictures: PNG, JPEG, TIFF, BMP, WebP; GIF, APNG and animated WebP as clips.
 
 Only the loaders named here are ever tried, and size is checked from the header before a pixel is decoded.
-What the pixels become: 1-bit and grey → `[H, W]` uint8; 16-bit grey → uint16; 32-bit → int32 or float32; palette, CMYK
-and YCbCr → RGB; an alpha channel is laid over black. EXIF rotation is applied. Each page of a TIFF is one Picture.
+What the pixels become: 1-bit and grey → `[H, W]` uint8; 16-bit grey → uint16; 32-bit → int32, uint32 or float32;
+palette, CMYK and YCbCr → RGB; an alpha channel is laid over black. EXIF rotation is applied. Each page of a TIFF is one
+Picture; one whose white is zero is shown right.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -32,6 +34,9 @@ Array = NDArray[Any]
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 _EXIF_ORIENTATION = 0x0112
+_TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT, _TIFF_BITS = 262, 339, 258
+_WHITE_IS_ZERO = 0
+_WIDE_GREY = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY = {"1": np.uint8, "L": np.uint8, "I": np.int32, "F": np.float32}
 
 
@@ -122,12 +127,21 @@ def _values(image: Image.Image) -> Array:
     """Decode the current page: `[H, W]` in stored units or `[H, W, 3]` uint8."""
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)
+    if image.mode == "I" and _unsigned_32_bits(image):
+        return np.asarray(image).astype(np.int32).view(np.uint32)
     if image.mode in _GREY:
         values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(_GREY[image.mode])
         return values if values.dtype.kind != "f" else np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         return _over_black(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
+
+
+def _unsigned_32_bits(image: Image.Image) -> bool:
+    """Whether a TIFF's numbers are unsigned; Pillow reads them as signed, which large ones are not."""
+    tags = _tags_of(image)
+    formats, bits = tags.get(_TIFF_SAMPLE_FORMAT, (1,)), tags.get(_TIFF_BITS, (0,))
+    return formats in (1, (1,)) and bits in (32, (32,))
 
 
 def _over_black(rgba: Array) -> Array:
@@ -165,44 +179,53 @@ def _tiff(source: ByteSource, origin: Origin) -> tuple[list[Item], list[str]]:
         pages = num_tiff_pages(file, source.name)
     if pages == 0:
         raise InputError("is a TIFF without a picture.", file=source.name)
-    sizes: list[tuple[int, int]] = []
+    found: list[tuple[tuple[int, int], str, bool]] = []
     try:
         with _opened(source) as image:
-            tags = cast("dict[int, Any]", getattr(image, "tag_v2", {}))
-            if looks_like_slide(tags, image.size):
+            if looks_like_slide(_tags_of(image), image.size):
                 return read_slide(source, modality=origin.modality)
             for page in range(pages):
                 image.seek(page)
                 _check_size(*image.size, source.name)
-                sizes.append(image.size)
+                found.append((image.size, image.mode, _tags_of(image).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO))
     except (LimitError, UnsupportedError):
         raise
     except InputError:
         return _tiff_by_tifffile(source, origin)
     items: list[Item] = []
-    for page, (width, height) in enumerate(sizes):
-        items.append(Picture(width, height, lambda page=page: _tiff_pixels(source, page), origin))
+    for page, ((width, height), mode, negative) in enumerate(found):
+        # Pillow turns negatives of 1 and 8 bits round, wider ones it leaves as they are stored.
+        turned = negative and mode in ("1", "L")
+        load = partial(_tiff_pixels, source, page, turned=turned)
+        items.append(Picture(width, height, load, origin, inverted=negative and not turned and mode in _WIDE_GREY))
     return items, ([f"{source.name}: {pages} pages, read as {pages} pictures."] if pages > 1 else [])
 
 
-def _tiff_pixels(source: ByteSource, page: int) -> Array:
+def _tags_of(image: Image.Image) -> dict[int, Any]:
+    """The tags of a TIFF's current page."""
+    return cast("dict[int, Any]", getattr(image, "tag_v2", {}))
+
+
+def _tiff_pixels(source: ByteSource, page: int, *, turned: bool) -> Array:
     try:
         return _pixels(source, page, 1)
     except InputError:
         # A compression or sample format Pillow lacks; tifffile may know it.
-        return _by_tifffile(source, page)
+        values = _by_tifffile(source, page)
+        return 255 - values if turned and values.dtype == np.uint8 else values
 
 
 def _tiff_by_tifffile(source: ByteSource, origin: Origin) -> tuple[list[Item], list[str]]:
     """TIFFs Pillow cannot open: float or 16-bit colour, 64-bit numbers."""
     with _tifffile_opened(source) as file:
-        shapes = [cast("tuple[int, ...]", page.shape) for page in file.pages]
+        pages = [(cast("tuple[int, ...]", page.shape), page.photometric == _WHITE_IS_ZERO) for page in file.pages]
     items: list[Item] = []
-    for page, shape in enumerate(shapes):
+    for page, (shape, negative) in enumerate(pages):
         if len(shape) not in (2, 3):
             raise UnsupportedError(f"page {page} has {len(shape)} dimensions.", file=source.name)
         _check_size(shape[1], shape[0], source.name)
-        items.append(Picture(shape[1], shape[0], lambda page=page: _by_tifffile(source, page), origin))
+        load = partial(_by_tifffile, source, page)
+        items.append(Picture(shape[1], shape[0], load, origin, inverted=negative and len(shape) == 2))
     return items, []
 
 

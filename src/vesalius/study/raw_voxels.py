@@ -286,7 +286,8 @@ def chosen_volumes(count: int, volume_index: int | str | None, name: str) -> tup
         if count == 1:
             return [0], []
         return [0], [
-            f"{name}: holds {count} volumes; the first was read. Choose with volume_index=0…{count - 1} or 'all'."
+            f"{name}: holds {count} volumes; the first was read. "
+            f"Choose with volume_index=0…{count - 1} or 'all' (--volume-index)."
         ]
     if isinstance(volume_index, str) or not 0 <= volume_index < count:
         raise OptionError(

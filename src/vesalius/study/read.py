@@ -11,14 +11,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.errors import InputError, LimitError, OptionError, UnsupportedError
+from vesalius.errors import InputError, LimitError, OptionError, UnsupportedError, VesaliusError
 from vesalius.limits import current
 from vesalius.study.geometry import check_affine
 from vesalius.study.gzip_stream import ByteSource
 from vesalius.study.items import Clip, Document, Item, Picture, Slide, Study, Table, Volume
 from vesalius.study.sniff import NAMES, sniff
 
-__all__ = ["Source", "read"]
+__all__ = ["Source", "gathered", "read"]
 
 Source = Any
 """A path, bytes, an array, an item, a Study, or a list of these."""
@@ -111,6 +111,37 @@ def read(
     return Study(tuple(items), tuple(dict.fromkeys(warnings)))
 
 
+def gathered(sources: Sequence[Any]) -> list[Any]:
+    """The sources of one question, those that are DICOM files (paths or bytes) as one list in place of the first.
+
+    Slices that are named one by one, as a shell does for `ct/*.dcm`, are one series and must be read together; folders
+    and all else stay what they are. What cannot be opened stays where it is: reading it says why.
+    """
+    dicom = [position for position, source in enumerate(sources) if _is_dicom_file(source)]
+    if len(dicom) < 2:
+        return list(sources)
+    together = [sources[position] for position in dicom]
+    others = set(dicom[1:])
+    return [
+        together if position == dicom[0] else source
+        for position, source in enumerate(sources)
+        if position not in others
+    ]
+
+
+def _is_dicom_file(source: Any) -> bool:
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            return sniff(ByteSource(None, bytes(source))) == "dicom"
+        return (
+            isinstance(source, str | os.PathLike)
+            and os.path.isfile(source)
+            and (sniff(ByteSource(os.fsdecode(source))) == "dicom")
+        )
+    except (VesaliusError, OSError, ValueError):
+        return False
+
+
 def _as_matrix(affine: Any) -> NDArray[Any]:
     try:
         return np.asarray(affine, dtype=np.float64)
@@ -196,7 +227,7 @@ def _folder(path: str, warnings: list[str]) -> list[tuple[ByteSource, str]]:
     found: list[tuple[ByteSource, str]] = []
     odd: list[str] = []
     beside: list[str] = []
-    names = _walk(path, warnings)
+    names, passed_over = _walk(path)
     with_header = {
         name.lower().removesuffix(".gz")[:-4] for name in names if name.lower().endswith((".hdr", ".hdr.gz"))
     }
@@ -220,11 +251,13 @@ def _folder(path: str, warnings: list[str]) -> list[tuple[ByteSource, str]]:
         else:
             odd.append(name)
     if not found:
+        others = ", ".join([f"{len(odd) + len(beside)} other files", *passed_over])
         raise InputError(
-            f"holds no image Vesalius can read ({len(odd) + len(beside)} other files).",
+            f"holds no image Vesalius can read ({others}).",
             file=path,
             fix="Check the folder, or name tables and texts one by one.",
         )
+    warnings += [f"{path}: passed over {what}." for what in passed_over]
     if odd:
         warnings.append(f"{path}: passed over {_listed(odd, path)}: not in a format read here, or empty.")
     if beside:
@@ -246,9 +279,10 @@ def _listed(names: list[str], folder: str) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more files"
 
 
-def _walk(root: str, warnings: list[str]) -> list[str]:
-    """Regular files below `root`; hidden ones, links that lead out and special files are counted and passed over."""
-    cap, hidden, outside = current().max_series_files, 0, 0
+def _walk(root: str) -> tuple[list[str], list[str]]:
+    """(regular files below `root`, what was passed over: hidden files, folders that are links, links that lead out and
+    special files, each kind with its number)."""
+    cap, hidden, outside, linked = current().max_series_files, 0, 0, 0
     inside = os.path.realpath(root)
     names: list[str] = []
 
@@ -258,6 +292,7 @@ def _walk(root: str, warnings: list[str]) -> list[str]:
     for folder, below, files in os.walk(root, onerror=refuse):
         hidden += sum(name.startswith(".") or name == "__MACOSX" for name in below)
         below[:] = sorted((n for n in below if not n.startswith(".") and n != "__MACOSX"), key=_natural)
+        linked += sum(os.path.islink(os.path.join(folder, name)) for name in below)
         for name in sorted(files, key=_natural):
             path = os.path.join(folder, name)
             if name.startswith(".") or name.lower() in _NOT_ALONE:
@@ -272,11 +307,12 @@ def _walk(root: str, warnings: list[str]) -> list[str]:
             names.append(path)
             if len(names) > cap:
                 raise LimitError(f"holds more than {cap} files.", file=root, fix="Give a smaller folder.")
-    if hidden:
-        warnings.append(f"{root}: passed over {hidden} hidden files or folders.")
-    if outside:
-        warnings.append(f"{root}: passed over {outside} links that lead outside, or special files.")
-    return names
+    passed_over = [
+        (hidden, "hidden files or folders"),
+        (linked, "folders that are links"),
+        (outside, "links that lead outside, or special files"),
+    ]
+    return names, [f"{count} {what}" for count, what in passed_over if count]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
