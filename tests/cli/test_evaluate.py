@@ -31,7 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
-    return ["evaluate", "slake", "--data", str(data), "--out", str(out), "--no-score", *more]
+    """Asks the questions as they stand; the baselines of the pictures have tests of their own."""
+    return ["evaluate", "slake", "--data", str(data), "--out", str(out), "--no-score", "--ablation-sample", "0", *more]
 
 
 def rows(out: Path, name: str = "predictions.jsonl") -> list[dict[str, Any]]:
@@ -152,6 +153,7 @@ def test_a_full_disk_is_one_line_and_the_rows_before_it_stay(data: Path, tmp_pat
         (["--limit", "0"], 2, "limit is 0"),
         (["--option", "pixels"], 2, "is not KEY=VALUE"),
         (["--image-ablation", "grey"], 2, "'grey' is not one of"),
+        (["--ablation-sample", "-1"], 2, "ablation-sample is -1"),
         (["--endpoint", "host:80"], 2, "is no address"),
         (["--model", "no-such-model"], 2, "no model is called"),
     ],

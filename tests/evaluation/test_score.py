@@ -263,7 +263,7 @@ def test_passes_without_pictures_and_seeds_stand_beside_the_main_one(tmp_path) -
     assert [(one.name, one.figure.value, one.kept) for one in summary.passes] == [("blank", 0.5, 0.5)]
     assert summary.extra["seeds"]["mean"] == 0.75
     assert summary.extra["seeds"]["n"] == 2
-    assert "keeps 50.0 %" in str(summary)
+    assert "keeps 50.0 % of 1.0000" in str(summary)
 
 
 def test_baselines_are_always_there(tmp_path) -> None:

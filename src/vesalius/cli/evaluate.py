@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vesalius.errors import InputError, ModelError, OptionError
+from vesalius.evaluation.passes import SAMPLE
 
 if TYPE_CHECKING:
     from vesalius.evaluation.contract import Benchmark
@@ -39,11 +40,15 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of sampling, shuffled pictures and shuffled options.")] = 0,
     repeats: Annotated[int, typer.Option(help="Ask everything this often, with the next seeds.")] = 1,
     image_ablation: Annotated[
-        list[str] | None, typer.Option(help="Ask again with blank, shuffle or none for pictures; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Ask every item again with blank, shuffle or none for pictures, or all; may be repeated."),
     ] = None,
     ablation_limit: Annotated[
         int | None, typer.Option(help="Of --image-ablation: ask the first so many items only.")
     ] = None,
+    ablation_sample: Annotated[
+        int, typer.Option(help="Of those it does not name: ask so many items, drawn by --seed; 0: none.")
+    ] = SAMPLE,
     corruption: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,7 +82,9 @@ def evaluate(
     from vesalius.evaluation.predict import predict
     from vesalius.evaluation.survey import read_split, survey
 
-    passes = passes_of(image_ablation or (), option_shuffle, repeats, seed, corruption or (), ablation_limit)
+    passes = passes_of(
+        image_ablation or (), option_shuffle, repeats, seed, corruption or (), ablation_limit, ablation_sample
+    )
     sampling = Sampling(max_new_tokens, temperature, _options(option or ()))
     if leaks not in ("refuse", "drop"):
         raise OptionError(f"leaks is {leaks!r:.20}, not refuse or drop.")

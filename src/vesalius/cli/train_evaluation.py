@@ -33,6 +33,7 @@ class Asked:
     def _asked(self, benchmark: Any, folder: Path, found: Any, called: str, place: str) -> EvaluationTable:
         from vesalius.cli.fetched import fetched
         from vesalius.evaluation.fingerprint import Sampling
+        from vesalius.evaluation.passes import passes_of
         from vesalius.evaluation.predict import predict
         from vesalius.evaluation.report import write_report
         from vesalius.evaluation.score import score_run
@@ -48,6 +49,7 @@ class Asked:
             benchmark, folder, load(here, device=recipe.device, quirks=recipe.quirks), out,
             identity=identify(here, place), limit=chosen.limit or None, batch=chosen.batch, found=found,
             sampling=Sampling(chosen.max_new_tokens, 0.0, dict(recipe.prepare)),
+            passes=passes_of(ablation_sample=chosen.ablation_sample),
         )  # fmt: skip
         summary = score_run(run.path)
         page = write_report(run.path, summary)[0]

@@ -4,7 +4,7 @@ seeds."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from vesalius.evaluation.metrics.robustness import kept_share, option_consistency
@@ -30,7 +30,9 @@ def ablated(
     """Passes without the right pictures, each against the main pass on the items both have. `groups`: names of those
     that get a table each, beside that of all items."""
     for one in passes:
-        items = sorted((i for i in others.get(one.name, ()) if i.id in main), key=lambda item: item.id)
+        rows = (item for item in others.get(one.name, ()) if item.id in main)
+        # Clusters are those of the real pictures: what is shown instead says nothing about whose the item is.
+        items = [replace(item, images=main[item.id].images) for item in sorted(rows, key=lambda item: item.id)]
         if one.ablation is None or not items:
             continue
         figure = figure_of(metric, items, resamples, seed)

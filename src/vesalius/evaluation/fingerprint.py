@@ -75,7 +75,7 @@ def manifest_of(
         "sampling": {"max_new_tokens": sampling.max_new_tokens, "temperature": sampling.temperature},
         "packages": {"python": platform.python_version(), "vesalius": __version__, **_versions()},
         "seeds": sorted({one.seed for one in passes}),
-        "passes": {one.name: _told(one, found.count(one)) for one in passes},
+        "passes": {one.name: _told(one, len(found.asked(one))) for one in passes},
     }
 
 
@@ -86,6 +86,7 @@ def _told(one: Pass, count: int) -> dict[str, Any]:
         "permutation": one.permutation or None,
         "corruption": corruption,
         "limit": one.limit,
+        "sample": one.sample,
     }
     return {"file": one.file, "items": count, "seed": one.seed} | {k: v for k, v in known.items() if v is not None}
 
@@ -111,7 +112,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         after = now["passes"].get(name)
         if after is not None and after["seed"] != one["seed"]:
             found.append(f"seed: {one['seed']}, now {after['seed']}")
-        if after is not None and after.get("limit") != one.get("limit"):
+        if after is not None and "sample" not in {**one, **after} and after.get("limit") != one.get("limit"):
             found.append(f"limit of {name}: {_short(one.get('limit'))}, now {_short(after.get('limit'))}")
     return list(dict.fromkeys(found))
 
@@ -132,6 +133,7 @@ def _short(value: Any) -> str:
 
 def merged(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The manifest a run that is taken up again goes on with: the old one, passes added, the data where they lie now.
+    A pass on a sample of the items becomes the larger one asked for; it makes none smaller that is there.
 
     Raises OptionError naming what differs.
     """
@@ -144,5 +146,9 @@ def merged(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> d
             fix="Run with the old ones, or choose another --out.",
         )
     passes = {**now["passes"], **before["passes"]}
+    for name, one in before["passes"].items():
+        after = now["passes"].get(name)
+        if after is not None and "sample" in one and after.get("sample", one["sample"] + 1) > one["sample"]:
+            passes[name] = after
     seeds = sorted({one["seed"] for one in passes.values()})
     return {**now, "created": before["created"], "seeds": seeds, "passes": passes}

@@ -14,10 +14,13 @@ from vesalius.errors import OptionError
 from vesalius.evaluation.corruptions import Corruption, corruptions_named
 from vesalius.evaluation.packages import package
 
-__all__ = ["MAIN", "Ablation", "Pass", "passes_of"]
+__all__ = ["MAIN", "SAMPLE", "Ablation", "Pass", "passes_of"]
 
 Ablation = Literal["blank", "shuffle", "none"]
 """What the media become: mean-grey ones of equal size, another item's of the same modality, or nothing at all."""
+
+SAMPLE = 50
+"""Items an ablation asks that nobody named: enough to see a model that does not look, few beside a benchmark."""
 
 _MOST = 20
 
@@ -29,7 +32,8 @@ class Pass:
 
     `permutation`: 1 … k where the options of multiple-choice items are put in another order, else 0.
     `corruption`: how the media are spoilt, None where they are not.
-    `limit`: only the first so many items are asked.
+    `limit`: only the first so many items are asked. `sample`: only so many, drawn by the seed, the same ones in every
+    ablation; such a pass gives way to one that was asked for by name.
     `seed`: of sampling, of the derangement of pictures, of corruptions and of the order of options.
     """
 
@@ -39,6 +43,7 @@ class Pass:
     permutation: int = 0
     corruption: Corruption | None = None
     limit: int | None = None
+    sample: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -66,10 +71,12 @@ def passes_of(
     seed: int = 0,
     corruptions: Sequence[str] = (),
     ablation_limit: int | None = None,
+    ablation_sample: int = 0,
 ) -> tuple[Pass, ...]:
     """The main pass, then those asked for. `repeats` > 1 asks the plain and the corrupted questions again with the next
-    seeds. `corruptions`: "blur:high", "blur" (all severities) or "all". `ablation_limit`: ablations ask the first so
-    many items only.
+    seeds. `ablations`: names of `Ablation`, or "all". `corruptions`: "blur:high", "blur" (all severities) or "all".
+    `ablation_limit`: the ablations named ask the first so many items only. `ablation_sample`: those not named ask so
+    many items, drawn by the seed; 0: they ask nothing.
 
     Raises OptionError for an unknown ablation or corruption or a number out of range, UnsupportedError where pictures
     cannot be blurred because a package is missing.
@@ -79,13 +86,20 @@ def passes_of(
             raise OptionError(f"{name} is {value}; it must be {least} to {_MOST}.")
     if ablation_limit is not None and ablation_limit < 1:
         raise OptionError(f"ablation-limit is {ablation_limit}; it must be 1 or more.")
+    if ablation_sample < 0:
+        raise OptionError(f"ablation-sample is {ablation_sample}; it must be 0 or more.")
     if not 0 <= seed < 2**31:
         raise OptionError(f"seed is {seed}; it must be 0 to {2**31 - 1}.")
+    known = get_args(Ablation)
     for one in ablations:
-        if one not in get_args(Ablation):
-            raise OptionError(f"image-ablation {one!r} is not one of {', '.join(get_args(Ablation))}.")
+        if one not in (*known, "all"):
+            raise OptionError(f"image-ablation {one!r} is not one of {', '.join(known)}, all.")
     wanted = [Pass(MAIN, seed)]
-    wanted += [Pass(one, seed, ablation=one, limit=ablation_limit) for one in get_args(Ablation) if one in ablations]
+    for one in known:
+        if one in ablations or "all" in ablations:
+            wanted.append(Pass(one, seed, ablation=one, limit=ablation_limit))
+        elif ablation_sample:
+            wanted.append(Pass(one, seed, ablation=one, sample=ablation_sample))
     spoilt = corruptions_named(corruptions)
     if any(one.name in ("blur", "mixed") for one in spoilt):
         package("scipy.ndimage", "blurred pictures")  # told now, not in every row

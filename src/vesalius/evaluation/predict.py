@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -25,11 +25,14 @@ from vesalius.evaluation.passes import MAIN, Pass
 from vesalius.evaluation.prediction_file import PredictionFile, read_predictions, rewrite
 from vesalius.evaluation.question import Question
 from vesalius.evaluation.run_folder import RunFolder
-from vesalius.evaluation.survey import Survey, asked_by, read_split, split_of, survey
+from vesalius.evaluation.survey import Survey, drawn, read_split, split_of, survey
 from vesalius.findings.writing import replacing
 from vesalius.inference.identity import Identity
 
 __all__ = ["Progress", "predict"]
+
+_DONORS = 4
+"""Items, for each of a sample, among whose pictures one is sought to show instead of its own."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (pass, rows there, rows in all) when a pass begins and after every batch."""
@@ -78,6 +81,7 @@ def predict(
     with run.locked(), ExitStack() as closing:
         if (run.path / "manifest.json").exists():
             now = merged(run.manifest, now, run.path)
+            _forget_other_exchange(run, now)
         elif any(run.path.glob("predictions*.jsonl")):
             raise OptionError(
                 "the folder holds predictions without a manifest; whose they are is not known.",
@@ -85,35 +89,52 @@ def predict(
                 fix="Choose another --out.",
             )
         _write_manifest(run.path, now)
-        for one in passes:
-            exchange = None
+        kept = {one.name: one for one in run.passes()}  # those there before may be larger than those asked for now
+        for one in (kept[one.name] for one in passes):
+            asked, exchange = found.asked(one), None
             if one.ablation == "shuffle":
                 spool = Path(tempfile.mkdtemp(prefix="vesalius-shuffle-"))
                 closing.callback(shutil.rmtree, spool, ignore_errors=True)
-                exchange = derangement(read_split(chosen, data, split, limit), one.seed, spool)
-                if exchange.left_out:
-                    now["passes"][one.name] |= {"left_out": list(exchange.left_out)}
-                    within = sum(one.limit is None or found.ids[key] <= one.limit for key in exchange.left_out)
-                    now["passes"][one.name]["items"] = found.count(one) - within
+                samples = read_split(chosen, data, split, limit)
+                if one.sample is not None:
+                    # Pictures for a few items are not sought in the files of all.
+                    near = drawn(found.seeing, one.seed, _DONORS * one.sample)
+                    samples = (sample for sample in samples if sample.id in near)
+                exchange = derangement(samples, one.seed, spool)
+                if left_out := [key for key in exchange.left_out if one.sample is None or key in asked]:
+                    asked -= frozenset(left_out)
+                    now["passes"][one.name] |= {"left_out": left_out, "items": len(asked)}
                     _write_manifest(run.path, now)
-            job = _Job(run.path / one.file, one, exchange, now["passes"][one.name]["items"])
+            job = _Job(run.path / one.file, one, asked, exchange)
             samples = read_split(chosen, data, split, limit)
             _run_pass(job, samples, set(found.ids), asker, sampling, batch, retry_errors, progress)
     return run
 
 
+def _forget_other_exchange(run: RunFolder, now: Mapping[str, Any]) -> None:
+    """Answers about exchanged pictures of a sample go where more items are asked now: the exchange is another one."""
+    for one in run.passes():
+        if one.ablation == "shuffle" and one.sample != now["passes"][one.name].get("sample"):
+            (run.path / one.file).unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class _Job:
-    """A pass and where its rows go. `total`: how many it has when it is done."""
+    """A pass, where its rows go, and the ids it asks."""
 
     path: Path
     one: Pass
+    asked: frozenset[str]
     exchange: Derangement | None
-    total: int
+
+    @property
+    def total(self) -> int:
+        """How many rows it has when it is done."""
+        return len(self.asked)
 
     def question(self, row: int, sample: Sample) -> Question | None:
         """What this pass asks about a sample; None where it asks nothing."""
-        if not asked_by(self.one, sample, row) or (self.exchange and sample.id in self.exchange.left_out):
+        if sample.id not in self.asked:
             return None
         prompt, order = sample.prompt, None
         if self.one.permutation:

@@ -25,7 +25,7 @@ from vesalius.evaluation.run_folder import RunFolder
 from vesalius.evaluation.scoring.item import ItemScore
 from vesalius.evaluation.scoring.items import groups_of, score_items
 from vesalius.evaluation.summary import Summary
-from vesalius.evaluation.survey import asked_by, read_split
+from vesalius.evaluation.survey import read_split
 from vesalius.findings.writing import replacing
 
 if TYPE_CHECKING:
@@ -138,14 +138,11 @@ def _other_passes(
     """Pass → id → score, of the items that are wrong in the main pass."""
     rules = profile_named(summary.profile, run.benchmark.name)
     found: dict[str, dict[str, ItemScore]] = {}
-    rows = {key: row for row, key in enumerate(samples, 1)}
     for one in run.passes():
         if one.name == MAIN or not (run.path / one.file).exists():
             continue
         pairs: list[tuple[Sample, Prediction]] = [
-            (samples[row.id], row)
-            for row in run.predictions(one.name)
-            if row.id in wrong and asked_by(one, samples[row.id], rows[row.id])
+            (samples[row.id], row) for row in run.predictions(one.name) if row.id in wrong
         ]
         found[one.name] = {item.id: item for item in score_items(pairs, run.benchmark, rules)} if pairs else {}
     return found

@@ -81,6 +81,7 @@ class RunFolder:
                 one.get("permutation", 0),
                 corruption_named(one["corruption"]) if "corruption" in one else None,
                 one.get("limit"),
+                one.get("sample"),
             )
             for name, one in told.items()
         ]
@@ -104,13 +105,13 @@ class RunFolder:
 
     def asked_ids(self, name: str = MAIN) -> dict[str, None]:
         """The ids a pass asks, in order, from the data folder."""
-        from vesalius.evaluation.survey import asked_by
+        from vesalius.evaluation.survey import asked_of
 
         one = next((p for p in self.passes() if p.name == name), None)
         if one is None:
             raise InputError(f"the run has no pass {name!r}.", file=self.path)
         left_out = set(self.manifest["passes"][name].get("left_out", ()))
-        return {s.id: None for row, s in enumerate(self.samples(), 1) if asked_by(one, s, row) and s.id not in left_out}
+        return {key: None for key in asked_of(one, self.samples()) if key not in left_out}
 
     def samples(self) -> Iterator[Sample]:
         """The items asked, read again from the data folder the manifest names."""

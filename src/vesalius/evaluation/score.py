@@ -31,7 +31,7 @@ from vesalius.evaluation.scoring.learned import with_learned
 from vesalius.evaluation.scoring.published_figures import published_figures
 from vesalius.evaluation.scoring.trees import macro_f1
 from vesalius.evaluation.summary import LEADING, Summary, table_of
-from vesalius.evaluation.survey import asked_by, read_split, survey
+from vesalius.evaluation.survey import asked_of, read_split, survey
 from vesalius.findings.writing import replacing
 
 __all__ = ["score_run", "scored_items"]
@@ -107,7 +107,7 @@ def score_run(
     notes += [f"{unjudged} of {len(items)} items need a judge and are not judged."] if unjudged else []
     missing = len(asked) - len(pairs)
     notes += [f"Partial: {missing} of {len(asked)} items have no prediction and are left out."] if missing else []
-    notes += _unasked(run, scored)
+    notes += _picture_notes(run, scored, {name: len(rows) for name, rows in others.items()})
     summary = Summary(
         benchmark=chosen.name,
         title=chosen.title,
@@ -132,17 +132,29 @@ def score_run(
     return summary
 
 
-def _unasked(run: RunFolder, samples: Sequence[Sample]) -> list[str]:
-    """Which baselines of the pictures were not asked for, so that their absence is seen in every report."""
-    if not any(sample.media for sample in samples):
+def _picture_notes(run: RunFolder, samples: Sequence[Sample], counts: Mapping[str, int]) -> list[str]:
+    """Which baselines of the pictures were asked of a sample, and which not at all, so that their absence is seen in
+    every report. `counts`: answers of each other pass."""
+    words = {"blank": "blank pictures", "shuffle": "exchanged pictures", "none": "the question alone"}
+    if "imported" in run.manifest:
+        return [f"Not asked: {', '.join(words.values())}; the answers were imported and no model is at hand to ask."]
+    seeing = sum(bool(sample.media) for sample in samples)
+    if not seeing:
         return []
-    asked = {one.ablation for one in run.passes()}
-    shown = {"blank": "blank pictures", "shuffle": "exchanged pictures", "none": "the question alone"}
-    left = {name: words for name, words in shown.items() if name not in asked}
-    if not left:
-        return []
-    options = " ".join(f"--image-ablation {name}" for name in left)
-    return [f"Not asked: {', '.join(left.values())}; what the score owes to the pictures stays open ({options})."]
+    notes: list[str] = []
+    asked = [one for one in run.passes() if one.ablation is not None and counts.get(one.name)]
+    few = [one for one in asked if one.sample is not None and one.sample < seeing]
+    if few:
+        told = ", ".join(f"{words[str(one.ablation)]} ({counts[one.name]})" for one in few)
+        notes.append(f"Asked of items drawn by seed {few[0].seed} from {seeing}: {told} (all: --image-ablation all).")
+    if left := words.keys() - {one.ablation for one in asked}:
+        named = [name for name in words if name in left]
+        options = " ".join(f"--image-ablation {name}" for name in named)
+        notes.append(
+            f"Not asked: {', '.join(words[name] for name in named)}; what the score owes to the pictures stays open "
+            f"({options})."
+        )
+    return notes
 
 
 def scored_items(
@@ -187,9 +199,7 @@ def _rows(
     one = next(p for p in run.passes() if p.name == name)
     rows = {row.id: row for row in run.predictions(name)}
     left_out = set(manifest["passes"][name].get("left_out", ()))
-    wanted = {
-        key for row, (key, sample) in enumerate(asked.items(), 1) if asked_by(one, sample, row) and key not in left_out
-    }
+    wanted = asked_of(one, asked.values()).keys() - left_out
     foreign, missing = rows.keys() - wanted, wanted - rows.keys()
     if foreign:
         raise InputError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vesalius.evaluation.summary import LEADING, Figure, Table
+from vesalius.evaluation.summary import LEADING, Ablated, Figure, Table
 
 if TYPE_CHECKING:
     from vesalius.evaluation.summary import Summary
 
-__all__ = ["HEADER", "figure_rows", "number", "plain_table", "remarks", "summary_text", "title"]
+__all__ = ["HEADER", "figure_rows", "kept_share", "number", "plain_table", "remarks", "summary_text", "title"]
 
 HEADER = (
     "group",
@@ -43,14 +43,20 @@ def figure_rows(summary: Summary, metrics: Sequence[str] = ()) -> list[tuple[str
         ]
     rows += [(f"baseline: {name}", *_figure(one), "", "", "", "") for name, one in summary.baselines.items()]
     for one in summary.passes:
-        kept = "" if one.kept is None else f" (keeps {100 * one.kept:.1f} %)"
-        rows.append((f"images: {one.name}{kept}", *_figure(one.figure), "", "", "", ""))
+        rows.append((f"images: {one.name}{kept_share(one)}", *_figure(one.figure), "", "", "", ""))
     for one in summary.robustness:
         rows.append((one.name, *_figure(one.shifted), "", "", "", ""))
         interval = "–" if one.low is None else f"{number(one.low)} to {number(one.high)}"
         count = f"{one.shifted.clusters} {one.shifted.unit}"
         rows.append((one.name, "RR", number(one.rr), interval, str(one.shifted.n), count, "", "", "", ""))
     return rows
+
+
+def kept_share(one: Ablated) -> str:
+    """What a pass without the pictures keeps of the score the same items have with them; "" where there is none."""
+    if one.full is None:
+        return ""
+    return f" (of {number(one.full)})" if one.kept is None else f" (keeps {100 * one.kept:.1f} % of {number(one.full)})"
 
 
 def _leading(table: Table, primary: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from vesalius.errors import InputError, OptionError
 from vesalius.evaluation.contract import Benchmark, Medium, Sample
 from vesalius.evaluation.passes import Pass
 
-__all__ = ["Survey", "asked_by", "read_split", "survey"]
+__all__ = ["Survey", "asked_of", "drawn", "read_split", "survey"]
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,39 @@ class Survey:
     choices: frozenset[str] = field(repr=False)
     seeing: frozenset[str] = field(repr=False)
 
-    def count(self, one: Pass) -> int:
-        """How many items a pass asks."""
-        asked = self.choices if one.permutation else self.seeing if one.needs_media else self.ids
-        return len(asked) if one.limit is None else sum(self.ids[key] <= one.limit for key in asked)
+    def asked(self, one: Pass) -> frozenset[str]:
+        """Ids of the items a pass asks; as `asked_of`."""
+        open_to = self.choices if one.permutation else self.seeing if one.needs_media else self.ids
+        return drawn((key for key in open_to if one.limit is None or self.ids[key] <= one.limit), one.seed, one.sample)
 
 
-def asked_by(one: Pass, sample: Sample, row: int) -> bool:
-    """Ablations and corruptions ask items with media, permutations those with options, other passes all; a pass with a
-    limit the first so many. `row`: the item's, from 1."""
-    if one.limit is not None and row > one.limit:
-        return False
-    if one.permutation:
-        return sample.kind == "mcq" and bool(sample.options)
-    return bool(sample.media) if one.needs_media else True
+def asked_of(one: Pass, samples: Iterable[Sample]) -> dict[str, None]:
+    """Ids of the items a pass asks, in order: ablations and corruptions ask those with media, permutations those with
+    options, other passes all; of these a pass with a limit the first so many, one with a sample so many drawn."""
+    open_to = [
+        sample.id
+        for row, sample in enumerate(samples, 1)
+        if (one.limit is None or row <= one.limit)
+        and (_has_choices(sample) if one.permutation else bool(sample.media) or not one.needs_media)
+    ]
+    within = drawn(open_to, one.seed, one.sample)
+    return {key: None for key in open_to if key in within}
+
+
+def _has_choices(sample: Sample) -> bool:
+    return sample.kind == "mcq" and bool(sample.options)
+
+
+def drawn(ids: Iterable[str], seed: int, count: int | None) -> frozenset[str]:
+    """`count` of the ids (None: all), by the order of hashes of seed and id: whatever order they come in, and a larger
+    count holds a smaller one."""
+    if count is None:
+        return frozenset(ids)
+
+    def rank(key: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest()
+
+    return frozenset(sorted(ids, key=rank)[:count])
 
 
 def read_split(benchmark: Benchmark, folder: Path, split: str | None, limit: int | None) -> Iterator[Sample]:
@@ -84,7 +103,7 @@ def survey(samples: Iterator[Sample], folder: Path, name: str) -> Survey:
         if not sample.prompt.strip():
             raise InputError(f"{name}: row {row} has no question.", file=folder)
         ids[sample.id] = row
-        if sample.kind == "mcq" and sample.options:
+        if _has_choices(sample):
             choices.add(sample.id)
         if sample.media:
             seeing.add(sample.id)

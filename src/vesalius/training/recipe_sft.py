@@ -81,6 +81,8 @@ class Benchmarks:
     batch: int = 8
     baseline: bool = False
     """Ask the model that was started from, too."""
+    ablation_sample: int = 50
+    """Items, drawn by seed, asked again with blank, exchanged and no pictures; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def check_recipe(recipe: SftRecipe, path: str) -> SftRecipe:
         raise OptionError("evaluate.names is set, and evaluate.data names no folder.", file=path)
     if min(recipe.evaluate.max_new_tokens, recipe.evaluate.batch) < 1:
         raise OptionError("evaluate.max_new_tokens and evaluate.batch must be at least 1.", file=path)
+    if recipe.evaluate.ablation_sample < 0:
+        raise OptionError("evaluate.ablation_sample must be 0 or more.", file=path)
     if not 0 <= recipe.bad_samples <= 1:
         raise OptionError(f"bad_samples is {recipe.bad_samples}; it must be 0 to 1.", file=path)
     for name, value in {"temperature": recipe.temperature, "modality_temperature": recipe.modality_temperature}.items():

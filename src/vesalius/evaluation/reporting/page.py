@@ -19,7 +19,7 @@ from vesalius.evaluation.reporting.style import STYLE
 from vesalius.evaluation.scoring.item import FAILURES, ItemScore, outcome_of
 from vesalius.evaluation.scoring.places import KINDS
 from vesalius.evaluation.summary import Figure, Summary, Table
-from vesalius.evaluation.summary_text import number, remarks
+from vesalius.evaluation.summary_text import kept_share, number, remarks
 
 if TYPE_CHECKING:
     from vesalius.evaluation.judge_run import Judged
@@ -136,8 +136,7 @@ def _beside(summary: Summary) -> str:
         rows.append(_row(f"{summary.model}: {lead.metric}", lead, None, None, strong=True))
     rows += [_row(f"{name}: {one.metric}", one, None, None) for name, one in summary.baselines.items()]
     for one in summary.passes:
-        kept = "" if one.kept is None else f" (keeps {100 * one.kept:.1f} %)"
-        rows.append(_row(f"pictures: {one.name}{kept}", one.figure, None, None))
+        rows.append(_row(f"pictures: {one.name}{kept_share(one)}", one.figure, None, None))
     if len(rows) < 2:
         return ""
     return _section("Baselines and passes without the pictures", ("", *_COLUMNS), rows)
