@@ -200,3 +200,11 @@ def test_messages_warnings_and_details_never_hold_the_patients_name(capsys, capl
         shown += str(error)
     captured = capsys.readouterr()
     assert "Canary" not in shown + captured.out + captured.err + caplog.text
+
+
+def test_an_image_without_pixels_says_so(tmp_path: Path) -> None:
+    dataset = files.image(files.ramp())
+    del dataset.PixelData
+    (tmp_path / "a.dcm").write_bytes(files.file_bytes(dataset))
+    with pytest.raises(InputError, match=r"a\.dcm: has no pixel data"):
+        read_dicom([str(tmp_path / "a.dcm")])
