@@ -19,12 +19,13 @@ TINY_MODEL = Path(__file__).parents[1] / "fixtures" / "medmo" / "qwen3vl_tiny"
 
 def evaluated(data: Path, out: Path, *more: str) -> list[dict[str, Any]]:
     given = ["evaluate", "slake", "--data", str(data), "--out", str(out), "--model", str(TINY_MODEL), "--no-score"]
-    given += ["--limit", "7", "--max-new-tokens", "3", "--batch", "2"]
+    given += ["--limit", "7", "--max-new-tokens", "3", "--batch", "2", "--ablation-sample", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "vesalius", *given, *more], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr
-    lines = (out / "slake" / "predictions.jsonl").read_bytes().splitlines()
+    files = [out / "slake" / f"predictions{name}.jsonl" for name in ("", ".blank", ".shuffle", ".none")]
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
     return [{**json.loads(line), "latency_s": 0} for line in lines]
 
 

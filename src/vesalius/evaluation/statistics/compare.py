@@ -95,5 +95,6 @@ def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> Holm:
         highest = max(highest, min(1.0, (len(p_values) - k) * p))
         adjusted[name] = highest
     ordered = {name: adjusted[name] for name in p_values}
-    note = f"{len(p_values)} comparisons; p values are Holm-adjusted, family-wise error {alpha:g}."
+    counted = "1 comparison" if len(p_values) == 1 else f"{len(p_values)} comparisons"
+    note = f"{counted}; p values are Holm-adjusted, family-wise error {alpha:g}."
     return Holm(ordered, {name: p <= alpha for name, p in ordered.items()}, note)
