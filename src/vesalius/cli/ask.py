@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 from vesalius.cli.reading import AllowGaps, Modality, VolumeIndex
 from vesalius.errors import OptionError
 
@@ -60,7 +59,7 @@ def ask(
         check_output_folder(out)
     from vesalius.study.read import gathered, read
 
-    with _progress("reading"):
+    with waiting("reading"):
         studies = [
             read(source, modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
             for source in gathered(sources)
@@ -68,7 +67,7 @@ def ask(
     from vesalius.cli.fetched import fetched
 
     place = fetched(model)
-    with _progress("loading the model"):
+    with waiting("loading the model"):
         from vesalius.inference.model import load
 
         loaded = load(place, device=device, dtype=dtype, quantize=quantize, device_map=device_map)
@@ -76,7 +75,7 @@ def ask(
         print(f"Note: {loaded.notice}", file=sys.stderr)
     answer: Answer | None = None
     pieces = loaded.stream(studies or None, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    with _progress("looking"):
+    with waiting("looking"):
         piece = next(pieces)
     while True:
         if not isinstance(piece, str):
@@ -158,15 +157,3 @@ def _where(found: object) -> str:
     if where.frame is not None:
         return f"  frame {where.frame}"
     return ""
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[None]:
-    """A spinner on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(f"{what}…"):
-        yield

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 
 __all__ = ["compare"]
 
@@ -28,9 +28,11 @@ def compare(
         raise OptionError(f"{len(runs)} runs were given; two are compared.", fix="Several seeds: add --seeds.")
     for folders in paired_folders(runs):
         if seeds:
-            told = several_seeds(folders, profile, data)
+            with waiting("scoring"):
+                told = several_seeds(folders, profile, data)
             text = "\n".join(f"{name}: {value}" for name, value in told.items())
             print_json(told, indent=1) if json else print(text)
             continue
-        found = compare_runs(folders[0], folders[1], profile, metrics=metric or (), data=data)
+        with waiting("scoring"):
+            found = compare_runs(folders[0], folders[1], profile, metrics=metric or (), data=data)
         print_json(found.to_json(), indent=1) if json else print(found)

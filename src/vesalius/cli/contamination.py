@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 
 __all__ = ["contamination"]
 
@@ -31,7 +31,8 @@ def contamination(
     from vesalius.evaluation.contamination import contamination as look
     from vesalius.findings.writing import replacing
 
-    found = look(training, benchmark, n=n, embedding=cast("Embedding", embedding))
+    with waiting("comparing"):
+        found = look(training, benchmark, n=n, embedding=cast("Embedding", embedding))
     text = json_module.dumps(found.to_json(), ensure_ascii=False, indent=1)
     if out is not None:
         with replacing(out) as temporary:

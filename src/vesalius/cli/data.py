@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 
 if TYPE_CHECKING:
     from vesalius.training.data.check import Checked
@@ -42,9 +42,10 @@ def check(
     from vesalius.training.data.check import check_samples
     from vesalius.training.data.check_report import write_report
 
-    found = check_samples(file, against=against or (), tokenizer=tokenizer, max_length=max_length, decode=decode)
-    if out is not None:
-        write_report(found, out)
+    with waiting("checking"):
+        found = check_samples(file, against=against or (), tokenizer=tokenizer, max_length=max_length, decode=decode)
+        if out is not None:
+            write_report(found, out)
     if json:
         print_json(found.to_json(), indent=1)
     else:
@@ -118,9 +119,10 @@ def convert(
         media=media, dialect=_dialect(dialect), coord=_coord(coord), labels=_labels(labels), question=question,
         columns=_pairs(column or (), "--column"), lang=lang, modality=modality, area=area, task=task, series=series,
     )  # fmt: skip
-    done = converted(
-        source, target, source_format=from_format, target_format=to, options=options, skip_bad=skip_bad
-    )  # fmt: skip
+    with waiting("converting"):
+        done = converted(
+            source, target, source_format=from_format, target_format=to, options=options, skip_bad=skip_bad
+        )
     failed = bool(done.bad) and not skip_bad
     if json:
         print_json({**asdict(done), "target": str(target)}, indent=1)
@@ -209,7 +211,8 @@ def split(
             shares[name] = float(share)
         except ValueError as exc:
             raise OptionError(f"--parts gives {name} the share {share!r}.", fix="Write train=0.8,test=0.2.") from exc
-    done = split_samples(file, out, shares, by=by, seed=seed, parquet=parquet)
+    with waiting("splitting"):
+        done = split_samples(file, out, shares, by=by, seed=seed, parquet=parquet)
     if json:
         print(json_module.dumps(asdict(done), ensure_ascii=False, indent=1, default=str))
         return 0

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from vesalius.cli.printing import waiting
+
 __all__ = ["deidentify"]
 
 
@@ -26,7 +28,8 @@ def deidentify(
 
     if len(sources) > 1 and any(Path(source).is_dir() for source in sources):
         raise OptionError("several sources were given and one is a folder.", fix="Give one folder, or files only.")
-    report = copy_without_identity(sources[0] if len(sources) == 1 else sources, out, keep_dates=keep_dates)
+    with waiting("copying"):
+        report = copy_without_identity(sources[0] if len(sources) == 1 else sources, out, keep_dates=keep_dates)
     if as_json:
         print(json.dumps({**asdict(report), "statement": report.statement}, indent=2))
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 from vesalius.cli.reading import AllowGaps, Modality, VolumeIndex
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def info(
     """Say what files hold: kind, size, spacing, modality, frames, window, format, and what is odd about them."""
     from vesalius.study import read
 
-    study = read(list(sources), modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
+    with waiting("reading headers"):
+        study = read(list(sources), modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
     if json:
         print_json(describe(study))
     elif sys.stdout.isatty():

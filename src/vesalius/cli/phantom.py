@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from vesalius.cli.printing import waiting
 from vesalius.errors import OptionError
 
 if TYPE_CHECKING:
@@ -43,19 +44,21 @@ def phantom(
             raise OptionError(f"{given[0]} does not go with --as.", fix="The benchmark's layout decides it.")
         from vesalius.evaluation.twins import write_twin
 
-        written = write_twin(benchmark, out, count=count, seed=seed)
+        with waiting("drawing"):
+            written = write_twin(benchmark, out, count=count, seed=seed)
         sys.stdout.write(f"{written} generated questions of {benchmark} in {out}\n")
         return
     from vesalius.phantoms.write import write_phantoms
 
     langs = [one.strip() for one in ("en" if lang is None else lang).split(",") if one.strip()]
-    made = write_phantoms(
-        out,
-        count=count,
-        seed=seed,
-        modality=modality,
-        kind=cast("Kind", kind or "picture"),  # it is checked there
-        langs=langs,
-        size=256 if size is None else size,
-    )
+    with waiting("drawing"):
+        made = write_phantoms(
+            out,
+            count=count,
+            seed=seed,
+            modality=modality,
+            kind=cast("Kind", kind or "picture"),  # it is checked there
+            langs=langs,
+            size=256 if size is None else size,
+        )
     sys.stdout.write(f"{made.num_phantoms} phantoms and {made.num_samples} samples in {made.samples.parent}\n")

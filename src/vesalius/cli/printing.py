@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["print_anything", "print_json"]
+__all__ = ["print_anything", "print_json", "waiting"]
 
 
 def print_anything() -> None:
@@ -24,3 +26,15 @@ def print_json(document: Any, *, indent: int | None = None) -> None:
     except UnicodeEncodeError:
         text = json.dumps(document, indent=indent)
     print(text)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner on a terminal's standard error that says `what` is done; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what}…"):
+        yield

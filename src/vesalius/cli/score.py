@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vesalius.cli.printing import print_json
+from vesalius.cli.printing import print_json, waiting
 
 if TYPE_CHECKING:
     from vesalius.evaluation.judge_run import Judged
@@ -96,13 +96,16 @@ def score(
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vesalius-")))
             run = import_run(run, format_name, folder, model)
         for one in run_folders(run):
-            summary = score_run(one.path, profile, partial=partial, metrics=metric or (), **how)
+            with waiting("scoring"):
+                summary = score_run(one.path, profile, partial=partial, metrics=metric or (), **how)
             summaries.append(summary)
-            judged = None if judging is None else judging(one.path, data, resamples, seed)
+            with waiting("judging"):
+                judged = None if judging is None else judging(one.path, data, resamples, seed)
             judgements.append(judged)
             if report:
                 told = () if judged is None else (judged,)
-                write_report(one.path, summary, data=data, errors=errors, judged=told)
+                with waiting("writing the report"):
+                    write_report(one.path, summary, data=data, errors=errors, judged=told)
     if json:
         rows = [
             one.to_json() | ({} if judged is None else {"judged": judged.to_json()})
