@@ -27,8 +27,10 @@ def test_the_debug_variant_learns(path: Path, tmp_path: Path, monkeypatch: pytes
     lines: list[str] = []
     made = train_recipe(recipe, lines.append)
     losses = [entry["loss"] for entry in made.log if "loss" in entry]
-    if isinstance(recipe, GrpoRecipe):  # its loss says nothing; what rises is tested with the trainer
+    if isinstance(recipe, GrpoRecipe):  # its loss says nothing; a reward must rise
         assert [entry["step"] for entry in made.log if "reward" in entry] == list(range(1, recipe.steps + 1))
+        paid = [entry["rewards/length/mean"] for entry in made.log if "reward" in entry]
+        assert sum(paid[-4:]) / 4 > sum(paid[:4]) / 4 + 0.3, paid
     else:
         assert losses[-1] < losses[0] - 0.05, losses
     assert (made.folder / "vesalius.json").is_file() == any(plan.mode == "lora" for plan in recipe.parts.values())
