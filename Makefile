@@ -46,7 +46,7 @@ bench: starter studies ## Measure Vesalius beside other libraries
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 	@echo "== benchmarks.starter"; $(BIN)/python -m benchmarks.starter
 
-soak: venv ## Kill a training run 20 times and compare it with one left alone
+soak: venv ## Kill training runs (supervised, preference, reinforcement) and compare them with runs left alone
 	@$(BIN)/python scripts/soak_resume.py
 
 train-starter: starter studies ## Train the starter again from its base weights
