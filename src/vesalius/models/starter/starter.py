@@ -4,7 +4,6 @@ SmolLM2 with our adapters answers from that text and a few visual tokens, citing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,14 +88,12 @@ class Starter:
         from vesalius.models.starter_base.smollm2 import load_tokenizer
 
         config = load_config(folder)
-        with ThreadPoolExecutor(1) as beside:  # reading a tokenizer leaves the interpreter free for the rest
-            tokenizer = beside.submit(load_tokenizer)
-            eyes = Eyes(
-                lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
-            )
-            projector, lora = load_speech(folder, config, hidden=576)
-            language = lean_language(lora=lora, changes=load_language_changes(folder))
-        return cls(config, eyes, projector, language, tokenizer.result(), folder)
+        eyes = Eyes(
+            lean_encoder(), load_head(folder, config), config, bf16=has_bfloat16_tiles() if bf16 is None else bf16
+        )
+        projector, lora = load_speech(folder, config, hidden=576)
+        language = lean_language(lora=lora, changes=load_language_changes(folder))
+        return cls(config, eyes, projector, language, load_tokenizer(), folder)
 
     @cached_property
     def model(self) -> StarterSpeech:
