@@ -28,12 +28,14 @@ KINDS = (
 LEAST_MM = 6.0
 
 
-def measured(modality: str, region: str, shape: tuple[int, int, int], seed: int) -> tuple[float, list[str | None]]:
+def measured(
+    model: vesalius.Model, modality: str, region: str, shape: tuple[int, int, int], seed: int
+) -> tuple[float, list[str | None]]:
     """(share of tokens kept, for every lesion None or what was lost) of one volume."""
     truth = draw_volume(seed, modality, shape, region=region)
     volume = vesalius.read(truth.values, affine=truth.affine_ras, modality=modality.upper())
     conversation = [{"role": "user", "content": [{"type": "volume", "volume": volume}, {"type": "text", "text": "?"}]}]
-    batch = MODEL.prepare(conversation, reduction_rule="vesalius")
+    batch = model.prepare(conversation, reduction_rule="vesalius")
     frames, rows, columns = (int(edge) for edge in np.asarray(batch["grid_sizes"][0]) // (1, 2, 2))
     kept = np.asarray(batch["kept_mask"]).reshape(frames, rows, columns)
     lesions: list[str | None] = []
@@ -50,9 +52,6 @@ def measured(modality: str, region: str, shape: tuple[int, int, int], seed: int)
     return float(kept.mean()), lesions
 
 
-MODEL = vesalius.load(str(CHECKPOINT), device="cpu", dtype="float32")
-
-
 def main() -> None:
     """Draw, reduce, count, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -60,6 +59,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1000)
     given = parser.parse_args()
     seeds = range(given.first_seed, given.first_seed + given.volumes)
+    model = vesalius.load(str(CHECKPOINT), device="cpu", dtype="float32")
     every: list[float] = []
     counts = np.zeros(2, int)
     for modality, region, shape in KINDS:
@@ -67,7 +67,7 @@ def main() -> None:
         lost: list[str] = []
         lesions = 0
         for seed in seeds:
-            share, found = measured(modality, region, shape, seed)
+            share, found = measured(model, modality, region, shape, seed)
             shares.append(share)
             lesions += len(found)
             lost += [told for told in found if told is not None]

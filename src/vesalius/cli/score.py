@@ -99,8 +99,10 @@ def score(
             with waiting("scoring"):
                 summary = score_run(one.path, profile, partial=partial, metrics=metric or (), **how)
             summaries.append(summary)
-            with waiting("judging"):
-                judged = None if judging is None else judging(one.path, data, resamples, seed)
+            judged = None
+            if judging is not None:
+                with waiting("judging"):
+                    judged = judging(one.path, data, resamples, seed)
             judgements.append(judged)
             if report:
                 told = () if judged is None else (judged,)
