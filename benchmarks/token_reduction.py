@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 import vesalius
+from vesalius.inference.model import Model
 from vesalius.phantoms.volumes import draw_volume
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "hulumed" / "qwen2_hf"
@@ -29,7 +30,7 @@ LEAST_MM = 6.0
 
 
 def measured(
-    model: vesalius.Model, modality: str, region: str, shape: tuple[int, int, int], seed: int
+    model: Model, modality: str, region: str, shape: tuple[int, int, int], seed: int
 ) -> tuple[float, list[str | None]]:
     """(share of tokens kept, for every lesion None or what was lost) of one volume."""
     truth = draw_volume(seed, modality, shape, region=region)

@@ -75,6 +75,16 @@ def test_a_lesion_that_is_away_on_a_slice_and_one_that_only_touches_stay_apart()
     assert len(joined([chain("mass", {2: 8}), chain("nodule", {3: 8}, x=60)])) == 1
 
 
+def test_a_piece_elsewhere_on_one_slice_is_no_part_of_a_lesion():
+    strayed = np.maximum(disc(8, 1, x=56), disc(6, 1, x=95))
+    core = chain("mass", {2: 8, 4: 8})
+    (body,) = joined([[core[0], (3, seen("mass", strayed)), core[1]]])
+    assert [cells(located) for _, located in body.chain] == [cells(core[0][1])] * 3
+    assert body.chain[1][1].box == body.chain[0][1].box
+    both = [(n, seen("mass", strayed)) for n in (2, 3)]  # what goes on beside stays
+    assert cells(joined([both])[0].chain[0][1]) == cells(both[0][1])
+
+
 def test_a_disc_is_no_lesion_but_a_ball_is():
     body = Body(("mass",), chain("mass", {4: 15, 5: 15}))  # 58 px wide
     assert is_flat(body, range(10), (1.0, 1.0, 1.0))

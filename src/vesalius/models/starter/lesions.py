@@ -101,7 +101,7 @@ def _body(chains: Sequence[Chain]) -> Body:
             worth[located.label] += located.confidence * float((located.logits > 0).sum()) ** 2
             at[position].append(located)
     labels = tuple(sorted(worth, key=lambda label: -worth[label]))
-    return Body(labels, [(position, _merged(at[position], labels[0])) for position in sorted(at)])
+    return Body(labels, _without_strays([(position, _merged(at[position], labels[0])) for position in sorted(at)]))
 
 
 def _merged(pieces: Sequence[Located], label: str) -> Located:
@@ -111,6 +111,22 @@ def _merged(pieces: Sequence[Located], label: str) -> Located:
         return replace(surest, label=label)
     surest = replace(surest, label=label)
     return reshaped(surest, np.max([one.logits for one in pieces], axis=0)) or surest
+
+
+def _without_strays(chain: Chain) -> Chain:
+    """The chain without pieces of masks that nothing on the slices beside continues, where something else does: cells
+    elsewhere in the picture that the eyes gave to the nearest centre on one slice."""
+    masks = {position: located.logits > 0 for position, located in chain}
+    kept: Chain = []
+    for position, located in chain:
+        mask = masks[position]
+        beside = [mask & masks[other] for other in (position - 1, position + 1) if other in masks]
+        held = np.logical_or.reduce(beside) if beside else mask
+        while held.any() and (wider := _grown(held, 1) & mask).sum() > held.sum():
+            held = wider
+        logits = np.where(mask & ~held, _NONE, located.logits).astype(np.float32) if held.any() else located.logits
+        kept.append((position, reshaped(located, logits) or located))
+    return kept
 
 
 def is_flat(body: Body, indices: Sequence[int], spacing_mm: tuple[float, float, float]) -> bool:
