@@ -76,7 +76,7 @@ def test_a_lesion_that_is_away_on_a_slice_and_one_that_only_touches_stay_apart()
 
 
 def test_a_piece_elsewhere_on_one_slice_is_no_part_of_a_lesion():
-    strayed = np.maximum(disc(8, 1, x=56), disc(6, 1, x=95))
+    strayed = np.maximum(disc(8, 4), disc(6, 4, x=95))
     core = chain("mass", {2: 8, 4: 8})
     (body,) = joined([[core[0], (3, seen("mass", strayed)), core[1]]])
     assert [cells(located) for _, located in body.chain] == [cells(core[0][1])] * 3
