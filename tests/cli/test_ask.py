@@ -16,9 +16,13 @@ from PIL import Image
 import vesalius
 from tests.study import dicom_files as files
 from vesalius.cli.main import main
+from vesalius.models.starter import starter
+from vesalius.models.starter.look import look_at
 from vesalius.models.starter_base import present_base
 from vesalius.phantoms.pictures import draw_picture
 from vesalius.phantoms.splits import HELD_OUT
+from vesalius.phantoms.volumes import draw_volume
+from vesalius.phantoms.write_media import write_volume
 
 WEIGHTS = Path(vesalius.__file__).parent / "models" / "starter_weights" / "config.json"
 needs_starter = pytest.mark.skipif(
@@ -131,3 +135,47 @@ def test_slices_named_one_by_one_are_one_volume(tmp_path: Path, capsys: pytest.C
     assert "--allow-gaps" in capsys.readouterr().err
     assert main(["ask", *paths, "Is there a nodule?", "--json", "--allow-gaps"]) == 0
     assert len(json.loads(capsys.readouterr().out)["items"]) == 2
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    volume = draw_volume(HELD_OUT[5], modality="ct")
+    path = tmp_path / "ct.nii.gz"
+    write_volume(path, volume.values, volume.affine_ras)
+    return path
+
+
+@needs_starter
+def test_a_volume_is_shown_as_it_was_said(
+    scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    seen: list[Any] = []
+    monkeypatch.setattr(starter, "look_at", lambda shown, *rest: (seen.append(shown), look_at(shown, *rest))[1])
+    view = ["--modality", "CT", "--window", "-600,1500", "--axis", "coronal", "--num-slices", "5"]
+    assert main(["ask", str(scan), "Is there a nodule?", "--json", *view]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"]
+    [shown] = seen
+    assert (shown.axis, shown.num_slices) == ("coronal", 5)
+    assert (shown.window.low, shown.window.high) == (-1350, 150)
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (["--window", "nose"], "no window is called 'nose'"),
+        (["--window", "40,0"], "positive width"),
+        (["--window", "40,wide"], "positive width"),
+        (["--window", "nan,4"], "positive width"),
+        (["--axis", "oblique"], "must be axial, coronal or sagittal"),
+        (["--num-slices", "0"], "must be 1 or more"),
+        (["--window", "lung"], "--window is for volumes"),
+    ],
+)
+def test_views_that_cannot_be_are_refused_in_one_line(
+    view: list[str], said: str, picture: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["ask", str(picture), "Is there a mole?", *view]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert len(err.strip().splitlines()) == 1

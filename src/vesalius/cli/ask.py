@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +15,12 @@ from vesalius.cli.reading import AllowGaps, Modality, VolumeIndex
 from vesalius.errors import OptionError
 
 if TYPE_CHECKING:
+    from vesalius.dialogue.messages import Message
     from vesalius.findings.findings import Mask
     from vesalius.findings.save import Format
     from vesalius.inference.answer import Answer
+    from vesalius.study.items import Study
+    from vesalius.study.windows import Window
 
 __all__ = ["ask", "finding_lines"]
 
@@ -40,6 +44,16 @@ def ask(
     modality: Modality = None,
     volume_index: VolumeIndex = None,
     allow_gaps: AllowGaps = False,
+    window: Annotated[
+        str | None,
+        typer.Option(help="Window of a volume: lung, bone, brain, …, or CENTRE,WIDTH.  [default: the model's]"),
+    ] = None,
+    axis: Annotated[
+        str | None, typer.Option(help="How a volume is cut: axial, coronal or sagittal.  [default: the model's]")
+    ] = None,
+    num_slices: Annotated[
+        int | None, typer.Option(metavar="N", help="How many slices of a volume are shown.  [default: the model's]")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 always says the likeliest; above 0 samples.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed for sampling.")] = None,
@@ -59,11 +73,14 @@ def ask(
         check_output_folder(out)
     from vesalius.study.read import gathered, read
 
+    view = _view(window, axis, num_slices)
     with waiting("reading"):
         studies = [
             read(source, modality=modality, volume_index=volume_index, allow_gaps=allow_gaps)
             for source in gathered(sources)
         ]
+    if view and not any(study.volumes for study in studies):
+        raise OptionError(f"--{next(iter(view)).replace('_', '-')} is for volumes, and none was given.")
     from vesalius.cli.fetched import fetched
 
     place = fetched(model)
@@ -74,7 +91,8 @@ def ask(
     if loaded.notice and not json:
         print(f"Note: {loaded.notice}", file=sys.stderr)
     answer: Answer | None = None
-    pieces = loaded.stream(studies or None, question, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    asked = (studies or None, question) if not view else (_conversation(studies, question, view), None)
+    pieces = loaded.stream(*asked, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     with waiting("looking"):
         piece = next(pieces)
     while True:
@@ -95,6 +113,43 @@ def ask(
         print(line)
     for warning in [*answer.trace["warnings"], *left_out]:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _view(window: str | None, axis: str | None, num_slices: int | None) -> dict[str, Any]:
+    """How volumes are to be shown, as far as it was said; checked before anything is read."""
+    view: dict[str, Any] = {}
+    if window is not None:
+        view["window"] = _window(window)
+    if axis is not None:
+        if axis not in ("axial", "coronal", "sagittal"):
+            raise OptionError(f"--axis is {axis!r}; it must be axial, coronal or sagittal.")
+        view["axis"] = axis
+    if num_slices is not None:
+        if num_slices < 1:
+            raise OptionError(f"--num-slices is {num_slices}; it must be 1 or more.")
+        view["num_slices"] = num_slices
+    return view
+
+
+def _window(said: str) -> Window:
+    from vesalius.study.windows import Window, preset
+
+    centre, comma, width = said.partition(",")
+    if not comma:
+        return preset(said)
+    try:
+        numbers = float(centre), float(width)
+    except ValueError:
+        numbers = math.nan, math.nan
+    if not (math.isfinite(numbers[0]) and math.isfinite(numbers[1]) and numbers[1] > 0):
+        raise OptionError(f"--window is {said!r}.", fix="Give a name, or CENTRE,WIDTH with a positive width: 40,400.")
+    return Window.from_centre_width(*numbers)
+
+
+def _conversation(studies: Sequence[Study], question: str, view: dict[str, Any]) -> list[Message]:
+    from vesalius.dialogue.messages import Message, TextPart, VolumePart
+
+    return [Message("user", (*(VolumePart(study, **view) for study in studies), TextPart(question)))]
 
 
 def _formats(named: Sequence[str] | None, out: Path | None) -> list[Format] | None:
