@@ -41,7 +41,7 @@ STRANGE = Scene(
     [
         (POLYPS, "How many polyps are there?", "(count polyp 2: [1] 11 mm top, [2] 7.1 mm left edge)"),
         (POLYPS, "有多少个息肉？", "(count 息肉 polyp 2: [1] 11 mm top 上方, [2] 7.1 mm left edge 画面左缘)"),
-        (KIDNEYS, "右侧有肾吗？", "(present right 肾 kidney 1: [2] right 右侧 70 mm)"),
+        (KIDNEYS, "右侧有肾吗？", "(present right 肾脏 kidney 1: [2] right 右侧 70 mm)"),
         (LUMP, "على أي جهة تقع الكتلة؟", "(side كتلة mass 1: [1] left الجهة اليسرى 42 mm)"),
         (LUMP, "اكتب تقريرا.", "(report; كتلة mass [1] left الجهة اليسرى 42 mm, عقدة nodule, انصباب effusion)"),
         (POLYPS, "Is there a cyst?", "(present cyst 0: none)"),
