@@ -40,7 +40,10 @@ STRANGE = Scene(
     ("scene", "question", "line"),
     [
         (POLYPS, "How many polyps are there?", "(count polyp 2: [1] 11 mm top, [2] 7.1 mm left edge)"),
-        (POLYPS, "有多少个息肉？", "(count 息肉 polyp 2: [1] 11 mm top, [2] 7.1 mm left edge)"),
+        (POLYPS, "有多少个息肉？", "(count 息肉 polyp 2: [1] 11 mm top 上方, [2] 7.1 mm left edge 画面左缘)"),
+        (KIDNEYS, "右侧有肾吗？", "(present right 肾脏 kidney 1: [2] right 右侧 70 mm)"),
+        (LUMP, "على أي جهة تقع الكتلة؟", "(side كتلة mass 1: [1] left الجهة اليسرى 42 mm)"),
+        (LUMP, "اكتب تقريرا.", "(report; كتلة mass [1] left الجهة اليسرى 42 mm, عقدة nodule, انصباب effusion)"),
         (POLYPS, "Is there a cyst?", "(present cyst 0: none)"),
         (POLYPS, "What kind of picture is this?", "(modality endoscopy)"),
         (KIDNEYS, "Is there a kidney on the right?", "(present right kidney 1: [2] right 70 mm)"),
@@ -68,6 +71,7 @@ def test_two_pictures_point_at_the_change_asked_about():
     both = SceneSet((KIDNEYS, KIDNEYS), changes)
     assert point_out(both, "Has the nodule grown?") == "(change nodule: [1] [3] nodule left grown 5 mm to 9 mm)"
     assert point_out(both, "What has changed?").endswith("; [2] effusion right resolved)")
+    assert "[2] effusion right 右侧 resolved; " in point_out(both, "有什么变化？")
 
 
 def test_every_number_in_the_line_stands_in_the_scene():

@@ -3,6 +3,8 @@
 A small model reads a long scene line badly, worse across languages. So the question's words are matched against the
 lexicon and the objects they mean are repeated beside it: `(count polyp 2: [1] 11 mm top, [2] 7.1 mm left edge)`. It
 holds nothing that the scene text does not; a question whose words are not known gets no help and is still answered.
+What is called otherwise in the question's language (labels, sides, places) stands there in both: a small model that
+has to translate a side by itself says the commoner one.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def point_out(scene: Scene | SceneSet | None, question: str) -> str:
     if several and asked.task == "change":
         told = [c for c in scene.changes if asked.label in (None, ABNORMALITY, c.label)]
         words.append(_name(asked.label, asked.lang) if asked.label else "any")
-        return f"({' '.join(words)}: {'; '.join(write_change(c) for c in told) or 'none'}{_glossary(scene, asked)})"
+        changes = "; ".join(write_change(c, lang=asked.lang) for c in told) or "none"
+        return f"({' '.join(words)}: {changes}{_glossary(scene, asked)})"
     if asked.label is None:
         return f"({' '.join(words)}{_glossary(scene, asked)})"
     asked = replace(asked, label=_meant(last, asked))
@@ -87,8 +90,8 @@ def _listed(groups: Sequence[SeenGroup], asked: Asked) -> str:
     if not groups:
         return "none"
     if asked.label != ABNORMALITY:
-        return ", ".join(write_group(g, named=False) for g in groups)
-    return ", ".join(f"{_name(g.label, asked.lang)} {write_group(g, named=False)}" for g in groups)
+        return ", ".join(write_group(g, named=False, lang=asked.lang) for g in groups)
+    return ", ".join(f"{_name(g.label, asked.lang)} {write_group(g, named=False, lang=asked.lang)}" for g in groups)
 
 
 def _name(label: str | None, lang: str) -> str:
@@ -104,9 +107,17 @@ def _said(names: Mapping[str, Name], key: str, lang: str) -> str:
 
 
 def _glossary(scene: Scene | SceneSet, asked: Asked) -> str:
-    """`; 息肉 polyp, 器械 instrument`: the names a whole report may need, where the language is not English."""
+    """`; 脑 brain, 息肉 polyp [2] left 左侧 11 mm, 器械 instrument`: what a whole report may need, where the language
+    is not English: names, and behind those of findings what was seen of them (a change has told that already)."""
     if asked.lang == "en" or asked.task not in _WHOLE:
         return ""
     scenes = scene.scenes if isinstance(scene, SceneSet) else (scene,)
     labels = dict.fromkeys(x for one in scenes for x in (*(g.label for g in one.groups), *one.maybe, *one.absent))
-    return "".join(f"{', ' if k else '; '}{_name(label, asked.lang)}" for k, label in enumerate(labels))
+    entries: list[str] = []
+    for label in labels:
+        listed = label not in ANATOMY and asked.task != "change"
+        groups = [g for one in scenes for g in one.of(label)] if listed else []
+        entries.append(
+            " ".join([_name(label, asked.lang), *(write_group(g, named=False, lang=asked.lang) for g in groups)])
+        )
+    return f"; {', '.join(entries)}" if entries else ""

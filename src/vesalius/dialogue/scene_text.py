@@ -9,8 +9,10 @@ not trained on. Every number a model may speak stands in this text.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from vesalius.dialogue.words import POSITIONS, SIDES, Name
 
 __all__ = [
     "ANATOMY",
@@ -336,22 +338,29 @@ def size_text(size_mm: float) -> str:
     return f"{size_mm:.0f} mm"
 
 
-def write_group(group: SeenGroup, *, named: bool = True) -> str:
-    """`[1] polyp x2 up to 11 mm top`, or without the label's name."""
+def write_group(group: SeenGroup, *, named: bool = True, lang: str = "en") -> str:
+    """`[1] polyp x2 up to 11 mm top`, or without the label's name. `lang`: a language in which its side, or else
+    its place, is said again behind ours: `[3] left 左侧 12 mm`."""
     words = [f"[{group.number}]", *([group.label] if named else [])]
     if group.count > 1:
         words.append(f"x{group.count}")
-    if group.side is not None:
-        words.append(group.side)
+    words += _also_said(SIDES, group.side, lang)
     if group.size_mm is not None:
         words.append(("up to " if group.count > 1 else "") + size_text(group.size_mm))
-    if group.position is not None:
-        words.append(group.position)
+    # Where a side is known, it is what an answer says.
+    words += _also_said(POSITIONS, group.position, "en" if group.side else lang)
     if group.slices is not None:
         words.append(f"slices {group.slices[0]}-{group.slices[1]}")
     if group.motion is not None:
         words.append(group.motion)
     return " ".join(words)
+
+
+def _also_said(names: Mapping[str, Name], key: str | None, lang: str) -> list[str]:
+    """`left`, and `左侧` behind it where the language is not English."""
+    if key is None:
+        return []
+    return [key] if lang == "en" else [key, names[key].said(lang)]
 
 
 def _write_one(scene: Scene) -> str:
@@ -378,10 +387,10 @@ def _write_one(scene: Scene) -> str:
     return " | ".join(parts)
 
 
-def write_change(change: SeenChange) -> str:
-    """`[1] [4] nodule left grown 5 mm to 9 mm`."""
+def write_change(change: SeenChange, *, lang: str = "en") -> str:
+    """`[1] [4] nodule left grown 5 mm to 9 mm`. `lang`: as in `write_group`."""
     words = [f"[{n}]" for n in (change.before, change.after) if n is not None]
-    words += [change.label, *([change.side] if change.side else []), change.change]
+    words += [change.label, *_also_said(SIDES, change.side, lang), change.change]
     if change.sizes_mm is not None and change.change in ("grown", "shrunk"):
         words.append(f"{size_text(change.sizes_mm[0])} to {size_text(change.sizes_mm[1])}")
     if change.counts is not None and change.change != "unchanged":

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Drawn", "drawn_on", "picture_rows", "row_scene"]
 
 KINDS = (("picture", 0.62), ("pair", 0.15), ("volume", 0.1), ("clip", 0.09), ("none", 0.04))
-LANGUAGES = (("en", 0.4), ("zh", 0.27), ("ar", 0.33))
+LANGUAGES = (("en", 0.34), ("zh", 0.3), ("ar", 0.36))
 TASK_WEIGHTS = {"present": 3.0, "report": 3.0, "count": 2.0, "side": 2.0, "box": 2.0, "mask": 1.5, "size": 1.5}
 """Every other task weighs 1."""
 
