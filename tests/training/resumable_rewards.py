@@ -44,9 +44,8 @@ def trained(kind: str, out: Path, data: Path, **keys: Any) -> tuple[Trained, lis
         return train_recipe(recipe_of(kind, out, data, **keys), lines.append), lines
 
 
-def run_to_be_killed(kind: str, out: Path, data: Path, step: int, threads: int) -> None:
-    """In a child: kill itself without warning in the middle of writing the checkpoint after `step`."""
-    torch.set_num_threads(threads)
+def killed_while_writing(step: int) -> None:
+    """From now on this process kills itself without warning in the middle of writing the checkpoint after `step`'s."""
     from vesalius.training import checkpoint
 
     seal = checkpoint.seal
@@ -57,4 +56,10 @@ def run_to_be_killed(kind: str, out: Path, data: Path, step: int, threads: int) 
         seal(folder, of)
 
     checkpoint.seal = killed
+
+
+def run_to_be_killed(kind: str, out: Path, data: Path, step: int, threads: int) -> None:
+    """In a child: train until it kills itself."""
+    torch.set_num_threads(threads)
+    killed_while_writing(step)
     trained(kind, out, data)

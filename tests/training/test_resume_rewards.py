@@ -84,13 +84,6 @@ def test_a_killed_run_ends_as_one_that_was_not(kind: str, tmp_path: Path, proces
         trained(kind, killed, data)
 
 
-@pytest.mark.parametrize("kind", ["dpo", "grpo"])
-def test_several_processes_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(OptionError, match="one process; 2 were started"):
-        trained(kind, tmp_path / "run", _data(kind, tmp_path / "data"))
-
-
 def test_prompts_go_on_where_they_were_and_fill_every_step() -> None:
     def rows() -> PromptRows:
         return PromptRows(7, prompts=2, generations=3, times=2, seed=1)
@@ -107,3 +100,13 @@ def test_prompts_go_on_where_they_were_and_fill_every_step() -> None:
             pass
         second.load_state_dict(first.state_dict())
         assert [row for row, _ in zip(second, range(5), strict=False)] == every[given : given + 5]
+
+
+def test_processes_share_the_prompts_of_every_step_in_order() -> None:
+    def rows(processes: int) -> PromptRows:
+        return PromptRows(7, prompts=3, generations=2, times=4, seed=1, processes=processes)
+
+    whole = [row for row, _ in zip(iter(rows(1)), range(12), strict=False)]
+    shared = [row for row, _ in zip(iter(rows(2)), range(12), strict=False)]
+    for place in range(0, 12, 2):
+        assert shared[place] + shared[place + 1] == whole[place] == whole[place + 1]

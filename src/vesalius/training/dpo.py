@@ -10,11 +10,11 @@ from typing import Any
 from vesalius.dialogue.preferences import read_preferences
 from vesalius.errors import InputError
 from vesalius.training.preference_pairs import PairData, PairTrainer, PlacedPair
+from vesalius.training.processes import Processes
 from vesalius.training.recipe_rl import DpoRecipe
 from vesalius.training.run_lock import held_run
 from vesalius.training.sft import (
     Trained,
-    alone,
     base_of,
     check_claim,
     check_loggers,
@@ -43,20 +43,27 @@ def read_pairs(sources: Any) -> list[PlacedPair]:
 
 def train_dpo(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
     """Run a recipe; started again in the same folder it goes on from its newest whole checkpoint. `report` receives one
-    line at a time. Before the first step: the errors of `train_sft`, with the row of a bad pair, and OptionError where
-    several processes were started."""
-    alone("preference training")
+    line at a time. Under `torchrun` every process calls; the first one writes and reports. Before the first step: the
+    errors of `train_sft`, with the row of a bad pair."""
+    here = Processes.here()
+    here.rows_each(recipe.accumulate)
     check_loggers(recipe)
+    if not here.first:
+        return _train(recipe, here, lambda line: None)
     with held_run(Path(recipe.out)):
-        return _train(recipe, report)
+        return _train(recipe, here, report)
 
 
-def _train(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
+def _train(recipe: DpoRecipe, here: Processes, report: Callable[[str], None]) -> Trained:
+    from vesalius.models.placement import chosen_device
+
     out = Path(recipe.out)
-    check_claim(out, recipe)
-    placed = read_pairs(recipe.data)
-    apart = read_pairs(recipe.eval.data) if recipe.eval.every else []
-    base, called = base_of(recipe, out, report)
+    here.meet(str(chosen_device(recipe.device)))
+    with here.first_then_others():
+        check_claim(out, recipe)
+        placed = read_pairs(recipe.data)
+        apart = read_pairs(recipe.eval.data) if recipe.eval.every else []
+        base, called = base_of(recipe, out, report)
     import torch
 
     from vesalius.inference.model import Model
@@ -84,13 +91,15 @@ def _train(recipe: DpoRecipe, report: Callable[[str], None]) -> Trained:
         family,
         learning,
         recipe,
-        PositionedRows(data),
+        PositionedRows(data, process=here.index, processes=here.number),
         RowStream(held_out.held_out) if apart else None,
         steps,
         Meters(recipe.max_length, report),
         digests=[file_sha256(file) for file in files],
         kind=PairTrainer,
+        here=here,
     )
-    claim(out, recipe)
+    if here.first:
+        claim(out, recipe)
     trainer.train_on(held=True)
-    return finished(family, learning, base, called, recipe, trainer, files, 0, report)
+    return finished(family, trainer.learning, base, called, recipe, trainer, files, 0, report, here)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import InputError, OptionError, UnsupportedError, VesaliusError
+from vesalius.training.processes import Processes, sharding
 from vesalius.training.prompts import Placed, Prompt, prompt_of, read_placed
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.rewards import Completion, WeightedReward, weighted_rewards
 from vesalius.training.run_lock import held_run
 from vesalius.training.sft import (
     Trained,
-    alone,
     base_of,
     check_claim,
     check_loggers,
@@ -30,28 +30,35 @@ __all__ = ["check_prompts", "train_grpo"]
 
 def train_grpo(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     """Run a recipe; started again in the same folder it goes on from its newest whole checkpoint. `report` receives one
-    line at a time.
+    line at a time. Under `torchrun` every process calls; the first one writes and reports.
 
     Before the first step: the errors of `train_sft`; OptionError for rewards that no prompt has a truth for;
-    UnsupportedError without TRL, OptionError where several processes were started.
+    UnsupportedError without TRL.
     """
     from importlib.util import find_spec
 
     if find_spec("trl") is None:
         raise UnsupportedError("reinforcement needs trl.", fix="Run: pip install 'vesalius[train]'.")
-    alone("reinforcement")
+    here = Processes.here()
+    here.rows_each(recipe.accumulate)
     check_loggers(recipe)
+    if not here.first:
+        return _train(recipe, here, lambda line: None)
     with held_run(Path(recipe.out)):
-        return _train(recipe, report)
+        return _train(recipe, here, report)
 
 
-def _train(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
+def _train(recipe: GrpoRecipe, here: Processes, report: Callable[[str], None]) -> Trained:
+    from vesalius.models.placement import chosen_device
+
     rewards = weighted_rewards(recipe.rewards)
     out = Path(recipe.out)
-    check_claim(out, recipe)
-    placed = read_placed(recipe.data, out / "phantoms")
-    apart = read_placed(recipe.eval.data, out / "phantoms") if recipe.eval.every else []
-    base, called = base_of(recipe, out, report)
+    here.meet(str(chosen_device(recipe.device)))
+    with here.first_then_others():
+        check_claim(out, recipe)
+        placed = read_placed(recipe.data, out / "phantoms")
+        apart = read_placed(recipe.eval.data, out / "phantoms") if recipe.eval.every else []
+        base, called = base_of(recipe, out, report)
     import torch
 
     from vesalius.inference.model import Model
@@ -89,16 +96,18 @@ def _train(recipe: GrpoRecipe, report: Callable[[str], None]) -> Trained:
     on_cpu = next(family.model.parameters()).device.type == "cpu"
     if recipe.activation_checkpointing:
         checkpoint_activations(family.model)
-    arguments = arguments_of(recipe, rewards, on_cpu=on_cpu)
+    cut = sharding(family) if here.number > 1 else None
+    arguments = arguments_of(recipe, rewards, on_cpu=on_cpu, here=here, cut=cut)
     files = sorted({one.file for one in placed})
     safety = safety_of(recipe, [file_sha256(file) for file in files], report)
     with curves_in(out / "tensorboard"):
         trainer = PromptTrainer(
             family, model, learning, recipe, arguments, prompts, rewards, held_out=held_out, safety=safety
         )
-    claim(out, recipe)
+    if here.first:
+        claim(out, recipe)
     trainer.train_on(held=True)
-    return finished(family, learning, base, called, recipe, trainer, files, 0, report)
+    return finished(family, trainer.learning, base, called, recipe, trainer, files, 0, report, here)
 
 
 def _prompts(placed: Sequence[Placed], saying: Any, recipe: GrpoRecipe) -> list[Prompt]:

@@ -10,47 +10,50 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import register_fsdp_forward_method
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerFast
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from vesalius.models.contract import Trainable
-from vesalius.models.parts.packed_rows import row_scores
 from vesalius.models.parts.token_stream import Sampling
 from vesalius.training.meters import memory_gb
-from vesalius.training.parts import Learning, gradient_norms
+from vesalius.training.parts import Learning, followed, gradient_norms
 from vesalius.training.positions import PositionedRows
+from vesalius.training.processes import Processes
 from vesalius.training.prompt_rows import PromptRows
 from vesalius.training.prompts import Prompt
 from vesalius.training.recipe_rl import GrpoRecipe
 from vesalius.training.reference import Reference
 from vesalius.training.resumable import ResumableTrainer, Safety
-from vesalius.training.rewards import WeightedReward
+from vesalius.training.rewards import Truth, WeightedReward
 from vesalius.training.rewards.boxes import box_f1, box_mean_iou
 from vesalius.training.rollouts import Rollout, roll_out
-from vesalius.training.trainer import RowLosses, RowTrainer
+from vesalius.training.shards import forget_gathered, whole_weights
+from vesalius.training.trainer import RowScores, RowTrainer
 
 __all__ = ["PromptTrainer", "arguments_of"]
 
 
-class _Policy(RowLosses):
+class _Policy(RowScores):
     """The family as TRL calls it, with the few things TRL asks of a model beside its weights."""
 
     is_gradient_checkpointing = False  # the network's own modules see to that
 
     def __init__(self, family: Trainable) -> None:
-        super().__init__(family, {})
+        super().__init__(family)
         ends: dict[str, Any] = {"pad_token_id": 0, "eos_token_id": 1}
         self.config, self.generation_config = PreTrainedConfig(**ends), GenerationConfig(**ends)
 
-    def forward(self, row: Any, temperature: float = 1.0) -> Any:
-        """(log-probabilities, entropies) of each sample of the packed `row`."""
-        return row_scores(*self._family.row_states(row), temperature)
+    def gathered(self, work: Callable[[], list[Rollout]]) -> list[Rollout]:
+        """`work` while all weights stand whole in every process."""
+        with whole_weights(self):
+            return work()
 
     def add_model_tags(self, tags: Any) -> None:
         """TRL's, for model cards; there is none."""
@@ -108,6 +111,7 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
         self._rollouts: list[Rollout] = []
         self._told_at = (time.perf_counter(), 0)
         self._prepared: dict[int, Any] = {}
+        self._learns = False  # whether this step has a completion that was not cut off
         # What learns and nothing else; made before a checkpoint is read, so that it is the start also after a stop.
         self.reference = Reference(p for named in learning.parameters.values() for _, p in named) if recipe.kl else None
         policy: Any = _Policy(family)  # TRL asks for a model of transformers; what it uses of one, this has
@@ -128,9 +132,14 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
                 generations=recipe.rollouts.generations,
                 times=recipe.iterations * recipe.accumulate,
                 seed=recipe.seed,
-            )
+                processes=self.args.world_size,
+            ),
+            process=self.args.process_index,
+            processes=self.args.world_size,
         )
         self.numbers: Any = self.processing_class
+        if self.args.world_size > 1:
+            policy.meet()
         self._tokenizer: Any = _NoSpecial()
         # TRL would load the reference from a hub name; ours is the start of these very weights.
         self.beta = recipe.kl
@@ -143,7 +152,7 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
 
     def own_state(self) -> dict[str, Any]:
         """What was measured since the last log, and the completions where later steps learn from them again."""
-        held = self._buffered_inputs if self._step % (self.recipe.accumulate * self.recipe.iterations) else None
+        held = self._buffered_inputs if self._step % self._passes else None
         kept = None if held is None else [{name: _plain(value) for name, value in one.items()} for one in held]
         return {"measured": dict(self._metrics["train"]), "completions": kept}
 
@@ -156,6 +165,11 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
         if kept := state.get("completions"):
             device = self.accelerator.device
             self._buffered_inputs = [{name: _read(value, device) for name, value in one.items()} for one in kept]
+
+    @property
+    def _passes(self) -> int:
+        """Backward passes of this process over the same completions."""
+        return self.args.gradient_accumulation_steps * self.recipe.iterations
 
     def sample_ids(self, inputs: Any) -> Sequence[str]:
         """Of the prompts of a step."""
@@ -179,27 +193,49 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
         del args, kwargs
         numbers = [number for (number,) in prompt_ids]
         asked = self.recipe.rollouts
-        draws = torch.randint(2**31, (len(numbers),)).tolist()
-        with self.accelerator.autocast():
-            self._rollouts = roll_out(
-                self.family,
-                [self.prepared(number) for number in numbers],
-                [self.prompts[number].truth for number in numbers],
-                max_new_tokens=asked.max_new_tokens,
-                sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
-                seeds=draws,
-                at_once=asked.at_once,
-            )
+        self._rollouts = self._said(
+            [self.prepared(number) for number in numbers],
+            [self.prompts[number].truth for number in numbers],
+            Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
+            self._draws(len(numbers)),
+        )
         self.numbers.texts = [one.completion.text for one in self._rollouts]
         # A completion is whole where the family says so; its last token is then one that ends.
         self.eos_token_ids = sorted({one.ids[-1] for one in self._rollouts if one.completion.finish == "stop"}) or [-1]
         return [list(one.ids) for one in self._rollouts], None
 
+    def _said(
+        self, batches: Sequence[Any], truths: Sequence[Truth], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[Rollout]:
+        """What this process has the network say."""
+        asked = self.recipe.rollouts
+
+        def work() -> list[Rollout]:
+            with self.accelerator.autocast():
+                return roll_out(
+                    self.family, batches, truths, max_new_tokens=asked.max_new_tokens, sampling=sampling, seeds=seeds,
+                    at_once=asked.at_once,
+                )  # fmt: skip
+
+        if self.args.world_size == 1:
+            return work()
+        network: Any = self.model
+        made = network.gathered(work)
+        forget_gathered(network)
+        return made
+
+    def _draws(self, count: int) -> list[int]:
+        """The seeds of this process's completions: of the run, of what is sampled now and of the place in the step,
+        whichever process has it."""
+        generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self._step // self._passes)
+        first = self.args.process_index * count
+        return torch.randint(2**31, (self.args.world_size * count,), generator=generator).tolist()[first:][:count]
+
     def _generate(self, prompts: list[int]) -> Any:
         made = super()._generate(prompts)
         # TRL counted one token a prompt.
         read = sum(self.family.length(self.prepared(number)) for number in prompts) - len(prompts)
-        self.state.num_input_tokens_seen += read
+        self.state.num_input_tokens_seen += int(self._of_all(torch.tensor(read)))
         network: Any = self.model
         self._metrics["train" if network.training else "eval"]["num_tokens"] = [self.state.num_input_tokens_seen]
         return made
@@ -210,9 +246,9 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
                 measure(rollout.completion, self.prompts[number].truth)
                 for rollout, number in zip(self._rollouts, prompts, strict=True)
             ]
-            known = [value for value in values if value is not None]
-            if known:
-                self._log_metric(name, sum(known) / len(known))
+            for value in values:
+                if value is not None:
+                    self._log_metric(name, value)
         return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
 
     # --- log-probabilities --------------------------------------------------------------------------------------------
@@ -247,15 +283,25 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
                 rows.append((place, self.family.answered(prompt, ids[place, 1 : 1 + count].tolist())))
         logps, entropies = (torch.zeros(len(ids), width, device=ids.device) for _ in range(2))
         parts: dict[int, tuple[Tensor, Tensor]] = {}
-        for group in self._packed(rows):
+        groups = self._packed(rows)
+        # Processes meet in every row: who has fewer than another computes one more, which counts for nothing.
+        most = int(self._of_all(torch.tensor(len(groups)), torch.distributed.ReduceOp.MAX))
+        self._learns |= most > 0 and torch.is_grad_enabled()
+        for group in groups:
             scores = model(self.family.pack([one for _, one in group]), temperature=self.temperature)
             parts |= {place: one for (place, _), one in zip(group, scores, strict=True)}
+        nothing: list[Tensor] = []
+        for _ in range(max(1, most) - len(groups) if self.args.world_size > 1 else 0):
+            again = self.family.answered(self.prepared(int(ids[0, 0])), ids[0, 1:2].tolist())
+            nothing += [0.0 * one.sum() for one, _ in model(self.family.pack([again]), temperature=self.temperature)]
         if parts:
             wide = {k: [nn.functional.pad(one, (0, width - counts[k])) for one in both] for k, both in parts.items()}
             logps = torch.stack([wide[k][0] if k in wide else logps[k] for k in range(len(ids))])
             entropies = torch.stack([wide[k][1] if k in wide else entropies[k] for k in range(len(ids))])
-        elif torch.is_grad_enabled():
+        elif torch.is_grad_enabled() and not nothing:
             logps = logps.requires_grad_()  # every completion was cut off: a step without a gradient
+        for one in nothing:
+            logps = logps + one
         return logps, entropies
 
     def _packed(self, rows: Sequence[tuple[int, Any]]) -> list[list[tuple[int, Any]]]:
@@ -276,28 +322,49 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
     create_optimizer = RowTrainer.create_optimizer  # pyright: ignore[reportAssignmentType]
     create_scheduler = RowTrainer.create_scheduler  # pyright: ignore[reportAssignmentType]
 
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        """Trainer's; what learns and what it is held against are cut up with the model."""
+        made = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+        network: Any = self.model
+        self.learning = followed(self.learning, network.network)
+        if self.args.world_size > 1:
+            register_fsdp_forward_method(network, "gathered")
+            if self.reference is not None:
+                self.reference.follow((p for named in self.learning.parameters.values() for _, p in named), network)
+        return made
+
+    def _of_all(self, value: Tensor, how: Any = torch.distributed.ReduceOp.SUM) -> Tensor:
+        """The sum (or what `how` says) of what the processes have; each must call."""
+        if self.args.world_size > 1:
+            value = value.to(self.args.device)
+            torch.distributed.all_reduce(value, how)
+        return value
+
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Greedy answers to the held-out prompts: the mean of every reward, of IoU and of F1 at 0.5."""
         del eval_dataset, ignore_keys
-        prompts = self.held_out
+        prompts = self.held_out[self.args.process_index :: self.args.world_size]
         batches = [self.asker.prepare(list(one.messages), **dict(self.recipe.prepare)) for one in prompts]
         truths = [one.truth for one in prompts]
-        asked = self.recipe.rollouts
-        with self.accelerator.autocast():
-            said = roll_out(
-                self.family, batches, truths, max_new_tokens=asked.max_new_tokens, sampling=Sampling(),
-                at_once=asked.at_once,
-            )  # fmt: skip
+        said = self._said(batches, truths, Sampling())
         measures: dict[str, Any] = {one.name: one for one in self.rewards_given}
         measures |= {"box_mean_iou": box_mean_iou, "box_f1": box_f1}
-        metrics: dict[str, float] = {}
-        for name, measure in measures.items():
-            values = [measure(one.completion, truth) for one, truth in zip(said, truths, strict=True)]
-            known = [value for value in values if value is not None]
-            if known:
-                metrics[f"{metric_key_prefix}_{name}"] = sum(known) / len(known)
+        known = [
+            [
+                value
+                for one, truth in zip(said, truths, strict=True)
+                if (value := measure(one.completion, truth)) is not None
+            ]
+            for measure in measures.values()
+        ]
+        totals = self._of_all(torch.tensor([[sum(values), len(values)] for values in known], dtype=torch.float64))
+        metrics = {
+            f"{metric_key_prefix}_{name}": total / count
+            for name, (total, count) in zip(measures, totals.tolist(), strict=True)
+            if count
+        }
         self.state.log_history.append({**metrics, "step": self.state.global_step})
         self.safety.report(
             f"step {self.state.global_step}, held out: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
@@ -307,6 +374,9 @@ class PromptTrainer(ResumableTrainer, GRPOTrainer):
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Before clipping: how strongly every part learns."""
+        if not self._learns:
+            model.zero_grad(set_to_none=True)  # zeros that several processes made to meet; one has none
+        self._learns = False
         for part, norm in gradient_norms(self.learning).items():
             self._metrics["train"][f"grad_norm/{part}"].append(norm)
         return super()._clip_grad_norm(model)
@@ -362,13 +432,21 @@ def _asked(trainer: PromptTrainer, reward: WeightedReward) -> Any:
     return measured
 
 
-def arguments_of(recipe: GrpoRecipe, rewards: Sequence[WeightedReward], *, on_cpu: bool) -> GRPOConfig:
-    """TRL's arguments of a recipe. What a step samples is divided into `accumulate` parts."""
+def arguments_of(
+    recipe: GrpoRecipe,
+    rewards: Sequence[WeightedReward],
+    *,
+    on_cpu: bool,
+    here: Processes | None = None,
+    cut: Mapping[str, Any] | None = None,
+) -> GRPOConfig:
+    """TRL's arguments of a recipe. What a step samples is divided into `accumulate` parts, over all processes; `cut`:
+    how several hold the model (`sharding`)."""
     own: Mapping[str, Any] = {
         "num_generations": recipe.rollouts.generations,
         "per_device_train_batch_size": recipe.prompts * recipe.rollouts.generations // recipe.accumulate,
         "per_device_eval_batch_size": recipe.rollouts.generations,
-        "gradient_accumulation_steps": recipe.accumulate,
+        "gradient_accumulation_steps": (here or Processes()).rows_each(recipe.accumulate),
         "max_completion_length": recipe.rollouts.max_new_tokens,
         "temperature": recipe.rollouts.temperature,
         "num_iterations": recipe.iterations,
@@ -379,6 +457,7 @@ def arguments_of(recipe: GrpoRecipe, rewards: Sequence[WeightedReward], *, on_cp
         "mask_truncated_completions": recipe.mask_truncated,
         "reward_weights": [one.weight for one in rewards],
         "beta": 0.0,
+        **(cut or {}),
     }
     with warnings.catch_warnings():
         # TRL switches it on by a name that transformers is about to drop; the network sees to it itself.

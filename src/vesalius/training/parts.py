@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from vesalius.errors import OptionError
 from vesalius.models.contract import Trainable
 from vesalius.training.recipe_sft import PartPlan, SftRecipe
+from vesalius.training.shards import is_shard, own_shard
 
 __all__ = [
     "Learning",
     "check_parts",
+    "followed",
     "gradient_norms",
     "learning_parts",
     "parameter_groups",
@@ -87,6 +89,13 @@ def learning_parts(family: Trainable, recipe: SftRecipe) -> Learning:
             if learns:
                 parameters.setdefault(part, []).append((names[id(value)], value))
     return Learning(network, plans, parameters, lora)
+
+
+def followed(learning: Learning, network: nn.Module) -> Learning:
+    """The same, of a network that was cut up (FSDP2) and has other parameters of the same names."""
+    now = dict(network.named_parameters())
+    parameters = {part: [(name, now[name]) for name, _ in named] for part, named in learning.parameters.items()}
+    return replace(learning, parameters=parameters)
 
 
 def _adapted(family: Trainable, plans: Mapping[str, PartPlan]) -> Any:
@@ -187,31 +196,22 @@ def gradient_norms(learning: Learning) -> dict[str, float]:
     """Part → Euclidean norm of its gradient now, of all slices where processes hold one each."""
     squares = [_square(value.grad for _, value in named) for named in learning.parameters.values()]
     total = torch.stack(squares) if squares else torch.zeros(0)
-    if any(_is_slice(value) for named in learning.parameters.values() for _, value in named):
+    if any(is_shard(value) for named in learning.parameters.values() for _, value in named):
         torch.distributed.all_reduce(total)
     return dict(zip(learning.parameters, total.sqrt().tolist(), strict=True))
 
 
 def _square(gradients: Iterable[Tensor | None]) -> Tensor:
-    norms = [_own(gradient).detach().float().norm() for gradient in gradients if gradient is not None]
+    norms = [own_shard(gradient).detach().float().norm() for gradient in gradients if gradient is not None]
     return torch.stack(norms).norm().square() if norms else torch.zeros(())
-
-
-def _is_slice(value: Any) -> bool:
-    return hasattr(value, "to_local")
-
-
-def _own(value: Any) -> Tensor:
-    """What this process holds of a tensor."""
-    return value.to_local() if _is_slice(value) else value
 
 
 def unreached(learning: Learning) -> dict[str, list[str]]:
     """Part → names of its learning parameters whose gradient is nothing (None, or zero everywhere), in any process."""
     every = [(part, name, value) for part, named in learning.parameters.items() for name, value in named]
-    reached = torch.tensor([value.grad is not None and bool(_own(value.grad).any()) for _, _, value in every])
-    if any(_is_slice(value) for _, _, value in every):
-        counts = reached.to(device=_own(every[0][2]).device, dtype=torch.int32)
+    reached = torch.tensor([value.grad is not None and bool(own_shard(value.grad).any()) for _, _, value in every])
+    if any(is_shard(value) for _, _, value in every):
+        counts = reached.to(device=own_shard(every[0][2]).device, dtype=torch.int32)
         torch.distributed.all_reduce(counts)
         reached = counts > 0
     missing: dict[str, list[str]] = {part: [] for part in learning.parameters}

@@ -16,14 +16,15 @@ from vesalius.dialogue.preferences import Preference
 from vesalius.errors import InputError, VesaliusError
 from vesalius.inference.model import Model
 from vesalius.models.contract import RowLoss, Trainable
-from vesalius.models.parts.packed_rows import row_scores
 from vesalius.training.data.conversation import conversation_of, saying_of
 from vesalius.training.learned_rows import Learned, Row, learned_tokens, packed_row
 from vesalius.training.recipe_rl import DpoRecipe
 from vesalius.training.reference import Reference
-from vesalius.training.trainer import RowLosses, RowTrainer
+from vesalius.training.trainer import RowLosses, RowScores, RowTrainer
 
 __all__ = ["PairData", "PairTrainer", "PlacedPair", "dpo_losses"]
+
+_MEASURES = ("preferred", "margin", "gain/chosen", "gain/rejected")
 
 
 def dpo_losses(policy_2P: Tensor, reference_2P: Tensor, beta: float) -> tuple[Tensor, Tensor]:
@@ -125,12 +126,6 @@ class PairData:
         return made
 
 
-class _Scores(RowLosses):
-    def forward(self, row: Any) -> Any:
-        """(log-probabilities, entropies) of each sample of the packed `row`."""
-        return row_scores(*self._family.row_states(row))
-
-
 class PairTrainer(RowTrainer):
     """Direct preference over packed pairs."""
 
@@ -153,7 +148,15 @@ class PairTrainer(RowTrainer):
     def network_of(family: Trainable, options: Any) -> RowLosses:
         """See `RowTrainer`."""
         del options
-        return _Scores(family, {})
+        return RowScores(family)
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        """See `RowTrainer`; where the model was cut up, so is the reference."""
+        made = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+        if self.args.world_size > 1:
+            network: Any = self.model
+            self.reference.follow((p for named in self.learning.parameters.values() for _, p in named), network)
+        return made
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Pairs of this step, over all processes."""
@@ -177,29 +180,33 @@ class PairTrainer(RowTrainer):
 
     def judged(self, model: nn.Module, row: Row) -> tuple[Tensor, RowLoss]:
         """(loss of each pair, the plain cross entropy of the row without gradient); notes accuracy and margin."""
-        sums = torch.stack([logps.sum() for logps, _ in model(row.batch)])
         network: Any = self.model
-        with self.reference.in_place():
+        with self.reference.in_place():  # first: the policy's backward follows its forward
             before = torch.stack([logps.sum() for logps, _ in network(row.batch)])
+        sums = torch.stack([logps.sum() for logps, _ in model(row.batch)])
         losses, margin = dpo_losses(sums.view(-1, 2).T, before.view(-1, 2).T, self.beta)
         gains = self.beta * (sums.detach() - before).view(-1, 2)
-        for name, values in (
-            ("preferred", (margin > 0).float()),
-            ("margin", margin.detach()),
-            ("gain/chosen", gains[:, 0]),
-            ("gain/rejected", gains[:, 1]),
-        ):
+        measures = ((margin > 0).float(), margin.detach(), gains[:, 0], gains[:, 1])
+        for name, values in zip(_MEASURES, measures, strict=True):
             self._seen.setdefault(name, []).extend(values.tolist())
         tokens = tuple(one.tokens for one in row.samples)
         return losses, RowLoss(-sums.detach().sum(), sum(tokens), -sums.detach(), tokens)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With the share of pairs whose chosen answer gained more than the rejected one (`preferred`), the mean margin
-        and both gains."""
+        and both gains, over the pairs of all processes."""
         if "loss" in logs:
-            logs = {**logs, **{name: sum(all_) / len(all_) for name, all_ in self._seen.items() if all_}}
+            logs = {**logs, **self._means()}
             self._seen = {}
         super().log(logs, start_time)
+
+    def _means(self) -> dict[str, float]:
+        own = [(sum(all_), len(all_)) for all_ in (self._seen.get(name, []) for name in _MEASURES)]
+        totals = torch.tensor(own, dtype=torch.float64)
+        if self.args.world_size > 1:
+            totals = totals.to(self.args.device)
+            torch.distributed.all_reduce(totals)
+        return {name: total / count for name, (total, count) in zip(_MEASURES, totals.tolist(), strict=True) if count}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"

@@ -15,12 +15,15 @@ class PromptRows:
     each `generations` times in a row.
 
     The same prompts stand there `times` times, for TRL samples at the first and takes its completions piece by piece
-    afterwards. A pass shuffles all numbers; those that no longer fill a step are left out.
+    afterwards. A pass shuffles all numbers; those that no longer fill a step are left out. Of `processes` that take
+    rows in turn each is given its share of the step, in order.
     """
 
-    def __init__(self, total: int, *, prompts: int, generations: int, times: int, seed: int) -> None:
+    def __init__(
+        self, total: int, *, prompts: int, generations: int, times: int, seed: int, processes: int = 1
+    ) -> None:
         self.total, self.prompts, self.generations, self.times, self.seed = total, prompts, generations, times, seed
-        self._given = 0
+        self.processes, self._given = processes, 0
 
     def __iter__(self) -> Iterator[list[dict[str, int]]]:
         steps = self.total // self.prompts
@@ -30,8 +33,10 @@ class PromptRows:
             while step // steps == (now := self._given // self.times) // steps:
                 first = now % steps * self.prompts
                 asked = order[first : first + self.prompts]
+                whole = [{"prompt": number} for number in asked for _ in range(self.generations)]
+                share, process = len(whole) // self.processes, self._given % self.processes
                 self._given += 1
-                yield [{"prompt": number} for number in asked for _ in range(self.generations)]
+                yield whole[process * share : (process + 1) * share]
 
     def state_dict(self) -> dict[str, Any]:
         """How much was given."""

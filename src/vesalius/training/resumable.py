@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import distributed
 from torch.utils.data import DataLoader
@@ -112,7 +113,9 @@ class ResumableTrainer(Trainer):
             plugin = FullyShardedDataParallelPlugin(**told)
             if state.mixed_precision != "no":
                 plugin.set_mixed_precision(state.mixed_precision)
-            state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
+            # Each look at accelerate's state sets it to the shared one, which must therefore say so too.
+            state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
+            state.fsdp_plugin = plugin
             self.is_fsdp_enabled = True
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -126,7 +129,7 @@ class ResumableTrainer(Trainer):
         return {}
 
     def take_own_state(self, state: Mapping[str, Any]) -> None:
-        """What `own_state` gave in this process, before training goes on."""
+        """What `own_state` gave in this process, before training goes on; nothing where there were other processes."""
 
     # --- going on -----------------------------------------------------------------------------------------------------
 
@@ -187,8 +190,7 @@ class ResumableTrainer(Trainer):
         states = read_processes(self._resumed)
         every = [state["loss"] for state in states]
         same = len(every) == self.args.world_size
-        if same:
-            self.take_own_state(states[self.args.process_index].get("own", {}))
+        self.take_own_state(states[self.args.process_index].get("own", {}) if same else {})
         since = every[self.args.process_index][0] if same else sum(one[0] for one in every) / len(every)
         self._tr_loss.fill_(since)
         self._total_loss_scalar, self._globalstep_last_logged = float(every[0][1]), int(every[0][2])

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vesalius.errors import CheckpointError
+from vesalius.training.shards import cut_like, own_shard, whole_of
 
 __all__ = [
     "Gathered",
@@ -63,13 +64,13 @@ def weights_of(module: nn.Module, *, keep: bool) -> Gathered:
     tied: dict[str, str] = {}
     places: dict[tuple[Any, ...], str] = {}
     for name, value in module.state_dict().items():
-        local: Tensor = value.to_local() if _is_sharded(value) else value
+        local: Tensor = own_shard(value)
         key = (local.data_ptr(), value.shape, local.stride(), value.dtype)
         first = places.setdefault(key, name) if local.numel() else name
         if first != name:
             tied[name] = first
             continue
-        gathered = _whole(value)
+        gathered = whole_of(value)
         if keep:
             whole[name] = gathered.detach().cpu().contiguous()
     return Gathered(whole, tied)
@@ -106,7 +107,7 @@ def _put(
             value = read(held[name])
             if value.shape != place.shape:
                 raise CheckpointError(f"{name} is {[*value.shape]}, not {[*place.shape]}.", file=folder)
-            place.copy_(_shard_like(value, place))
+            place.copy_(cut_like(value, place))
 
 
 def optimizer_of(optimizer: Any, module: nn.Module, *, keep: bool) -> Gathered:
@@ -122,7 +123,7 @@ def optimizer_of(optimizer: Any, module: nn.Module, *, keep: bool) -> Gathered:
         for name, parameter in named.items():
             for kind, value in optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
-                    gathered = _whole(value)
+                    gathered = whole_of(value)
                     if keep:
                         tensors[f"{name}/{kind}"] = gathered.detach().cpu().contiguous()
                 else:
@@ -155,7 +156,7 @@ def read_optimizer(optimizer: Any, module: nn.Module, folder: Path) -> None:
             parameter = parameters[name]
             value = opened.get_tensor(key)
             if value.shape == parameter.shape and value.dim():
-                value = _shard_like(value, parameter.detach())
+                value = cut_like(value, parameter.detach())
             elif value.dim() or name in on_device:  # else a count of steps, which AdamW keeps in main memory
                 value = value.to(parameter.device)
             optimizer.state.setdefault(parameter, {})[kind] = value
@@ -215,27 +216,6 @@ def _named_groups(optimizer: Any, module: nn.Module) -> Iterator[tuple[dict[str,
     names = {id(value): name.replace("_checkpoint_wrapped_module.", "") for name, value in module.named_parameters()}
     for group in optimizer.param_groups:
         yield group, {names[id(value)]: value for value in group["params"]}
-
-
-def _is_sharded(value: Tensor) -> bool:
-    from torch.distributed.tensor import DTensor
-
-    return isinstance(value, DTensor)
-
-
-def _whole(value: Any) -> Tensor:
-    return value.full_tensor() if _is_sharded(value) else value
-
-
-def _shard_like(value: Tensor, place: Any) -> Tensor:
-    """`value` on the device of `place`, and cut as `place` is."""
-    if not _is_sharded(place):
-        return (
-            value.to(device=place.device, dtype=place.dtype) if place.dtype != value.dtype else value.to(place.device)
-        )
-    from torch.distributed.tensor import distribute_tensor
-
-    return distribute_tensor(value.to(place.device), place.device_mesh, place.placements)
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Trained",
-    "alone",
     "base_of",
     "check_claim",
     "check_loggers",
@@ -196,14 +195,6 @@ def safety_of(recipe: SftRecipe, digests: Any, report: Report) -> Any:
         nonfinite_limit=recipe.nonfinite_limit,
         report=report,
     )
-
-
-def alone(what: str) -> None:
-    """OptionError where several processes were started for a kind of training that runs in one."""
-    from vesalius.training.processes import Processes
-
-    if (number := Processes.here().number) > 1:
-        raise OptionError(f"{what} runs in one process; {number} were started.", fix="Start it without torchrun.")
 
 
 @contextmanager

@@ -4,24 +4,24 @@ parts have their own rates and schedules, and the first step shows whether the g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from vesalius.errors import OptionError
 from vesalius.models.contract import RowLoss, Trainable
+from vesalius.models.parts.packed_rows import row_scores
 from vesalius.training.learned_rows import Counts, Row, RowStream, counts_of
 from vesalius.training.meters import Meters
-from vesalius.training.parts import Learning, gradient_norms, parameter_groups, schedule, unreached
+from vesalius.training.parts import Learning, followed, gradient_norms, parameter_groups, schedule, unreached
 from vesalius.training.positions import PositionedRows
 from vesalius.training.recipe_sft import SftRecipe
 from vesalius.training.resumable import ResumableTrainer, as_it_is
 
-__all__ = ["RowLosses", "RowTrainer"]
+__all__ = ["RowLosses", "RowScores", "RowTrainer"]
 
 _READS: Mapping[str, Callable[[Row], bool]] = {
     "vision": lambda row: any(sample.shows for sample in row.samples),
@@ -34,25 +34,37 @@ _READS: Mapping[str, Callable[[Row], bool]] = {
 class RowLosses(nn.Module):
     """The family as Trainer calls it: a row in, its losses out. A checkpoint holds what learns and nothing else.
 
-    With several processes every learning value takes part in every row (`meets`): one whose row shows no picture still
-    has gradients, zeros, to bring where all are added up.
+    Processes that train together meet wherever weights are gathered and gradients added up, so all must compute the
+    same modules forth and back (`meet`), also one whose row shows no picture.
     """
 
     def __init__(self, family: Trainable, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.network: nn.Module = family.model
         self._family, self._options = family, dict(options)
-        self.meets = False
+        self._meets = False
+
+    def meet(self) -> None:
+        """From now on every learning value takes part in every row, and the gradient goes through every language layer,
+        as it does where a row shows a picture and its tower learns."""
+        self._meets = True
+        for part in self._family.parts()["language"]:
+            for module in part.modules():
+                if isinstance(module, nn.Embedding):
+                    module.register_forward_hook(_with_gradient)
 
     def forward(self, row: Any) -> dict[str, Any]:
         """What the packed `row` costs: the fields of a RowLoss, where wrappers of the network find the tensors."""
         made = self._family.row_loss(row, **self._options)
-        summed = made.summed
-        if self.meets and self.training:
-            own = {id(value) for module in self._family.parts()["language"] for value in module.parameters()}
-            others = [value for value in self.parameters() if value.requires_grad and id(value) not in own]
-            summed = summed + 0.0 * sum((value.sum() for value in others), torch.zeros_like(summed))
-        return {**vars(made), "summed": summed}
+        return {**vars(made), "summed": self.met(made.summed)}
+
+    def met(self, value: Tensor) -> Tensor:
+        """`value` as it is, with a gradient, zeros, to what learns outside the language model (`meet`)."""
+        if not (self._meets and self.training and torch.is_grad_enabled()):
+            return value
+        own = {id(one) for module in self._family.parts()["language"] for one in module.parameters()}
+        others = [one for one in self.parameters() if one.requires_grad and id(one) not in own]
+        return value + 0.0 * sum((one.sum() for one in others), torch.zeros((), device=value.device))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What learns, tied weights once."""
@@ -64,6 +76,28 @@ class RowLosses(nn.Module):
         loaded: Any = super().load_state_dict(state_dict, strict=False, assign=assign)
         learns = {name for name, value in self.named_parameters() if value.requires_grad}
         return type(loaded)([name for name in loaded.missing_keys if name in learns], loaded.unexpected_keys)
+
+
+class RowScores(RowLosses):
+    """The family as trainers call it that compare answers."""
+
+    def __init__(self, family: Trainable) -> None:
+        super().__init__(family, {})
+
+    def forward(self, row: Any, temperature: float = 1.0) -> list[tuple[Tensor, Tensor]]:
+        """(log-probabilities, entropies) of each sample of the packed `row`, as `row_scores`."""
+        scores = row_scores(*self._family.row_states(row), temperature)
+        # FSDP2 marks what leaves the module; views of one tensor cannot be marked.
+        return [(self.met(logps).clone() if place == 0 else logps.clone(), entropies.clone())
+                for place, (logps, entropies) in enumerate(scores)]  # fmt: skip
+
+
+def _with_gradient(module: nn.Module, given: Any, embedded: Tensor) -> Tensor:
+    """A hook: what a frozen table gave, as if it had learnt."""
+    del module, given
+    if embedded.requires_grad or not torch.is_grad_enabled():
+        return embedded
+    return embedded + torch.zeros((), dtype=embedded.dtype, device=embedded.device, requires_grad=True)
 
 
 class RowTrainer(ResumableTrainer):
@@ -89,7 +123,8 @@ class RowTrainer(ResumableTrainer):
         self._showed: set[str] = set()
         losses = self.network_of(family, options)
         super().__init__(model=losses, args=arguments, train_dataset=rows, eval_dataset=held_out, **own)
-        losses.meets = self.args.world_size > 1
+        if self.args.world_size > 1:
+            losses.meet()
         self.model_accepts_loss_kwargs = True
 
     @staticmethod
@@ -156,11 +191,7 @@ class RowTrainer(ResumableTrainer):
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
         """Trainer's; a model that was cut up has other parameters of the same names."""
         made = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
-        now = {name.removeprefix("network."): value for name, value in self._inner(self.model).named_parameters()}
-        learning = self.learning.parameters.items()
-        self.learning = replace(
-            self.learning, parameters={part: [(name, now[name]) for name, _ in named] for part, named in learning}
-        )
+        self.learning = followed(self.learning, self._inner(self.model).network)
         return made
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
