@@ -18,9 +18,9 @@ Report = Callable[[str], None]
 @dataclass(frozen=True)
 class Policy:
     """A policy and its task. `parts`: what learns in supervised runs; `rewarded`: under GRPO, the same unless given.
-    `copies`: answers drawn for every held-out picture. `sft`, `steps`: updates before the two runs, and of each of them.
-    `rates`: of the first supervised run, of GRPO, of the control. `row`: positions of a supervised row, which hold about
-    8 samples. `curve`: held-out pictures that GRPO is asked after `every` updates."""
+    `copies`: answers drawn for every held-out picture. `sft`, `steps`: updates before the two runs, and of each of
+    them. `rates`: of the first supervised run, of GRPO, of the control. `row`: positions of a supervised row, which
+    hold about 8 samples. `curve`: held-out pictures that GRPO is asked after `every` updates."""
 
     model: str
     modality: str
