@@ -18,6 +18,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.grpo.measure import held_out_iou, starter_ceiling, summary_of
 from benchmarks.grpo.pictures import drawn
@@ -48,7 +49,7 @@ def main() -> None:
     sft_rate, rate, control_rate = policy.rates
     from vesalius.phantoms.splits import HELD_OUT, TRAIN
 
-    task = {"modality": policy.modality, "label": policy.label, "edge": policy.edge,
+    task: dict[str, Any] = {"modality": policy.modality, "label": policy.label, "edge": policy.edge,
             "named": policy.dialect == "medmo"}  # fmt: skip
     train = drawn(folder / "train", TRAIN[0], given.pictures or policy.pictures, **task)
     held = drawn(folder / "held", HELD_OUT[0], given.held_out or policy.held_out, **task)

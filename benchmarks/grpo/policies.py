@@ -112,6 +112,6 @@ def reinforced(
     return train_grpo(recipe, report).folder
 
 
-def _start(policy: Policy, base: str) -> dict[str, str]:
+def _start(policy: Policy, base: str) -> dict[str, Any]:
     """A run goes on from the checkpoint or adapter `base`, or begins at the policy's own weights."""
     return {"model": policy.model} if base == policy.model else {"model": policy.model, "from_": base}
