@@ -26,7 +26,7 @@ from benchmarks.grpo.policies import POLICIES, reinforced, supervised
 
 
 def main() -> None:
-    """Draw, train three times, print. What a folder already holds is not done again."""
+    """Draw, train three times, print. What a folder already holds is not done again; a run that was stopped goes on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", choices=sorted(POLICIES), default="tiny")
     parser.add_argument("--folder", type=Path, help="runs/grpo-POLICY unless given")
