@@ -69,6 +69,8 @@ def main() -> None:
 
     start = supervised(policy, folder / "sft", train, policy.model, sft_steps, sft_rate, "cosine", report)
     measured("start", start, f"after {sft_steps} supervised updates")
+    few = runs["start"]["box_mean_iou"][: policy.curve]
+    report(f"the curve of GRPO begins at {sum(few) / len(few):.4f}, greedy on the first {len(few)} held-out pictures")
     tuned = reinforced(policy, folder / "grpo", train, held, str(start), steps, given.rate or rate, report)
     measured("grpo", tuned, f"and {steps} of GRPO")
     control = supervised(
