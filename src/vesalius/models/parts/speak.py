@@ -56,12 +56,15 @@ def speak_batch(
     sampling: Sampling,
     guard: bool = True,
     told: Sequence[list[list[int]]] = (),
+    rows_of: Sequence[int] | None = None,
 ) -> list[tuple[str, str, int]]:
     """(text, finish reason, new tokens) of each prompt `[1, L, D]`, read together, padded on the left. `told`: one list
-    for each prompt, which receives the ids of its answer as `speak` gives them."""
+    for each answer, which receives its ids as `speak` gives them. `rows_of`: which prompt each answer continues, where
+    one is answered several times, though read once (None: each once)."""
     rows_BLD, mask_BL = pad_left([prompt[0] for prompt in prompts])
-    said: list[list[int]] = [[] for _ in prompts]
-    reasons = ["length"] * len(prompts)
+    answers = len(prompts) if rows_of is None else len(rows_of)
+    said: list[list[int]] = [[] for _ in range(answers)]
+    reasons = ["length"] * answers
     steps = stream_tokens(
         decoder,
         rows_BLD,
@@ -70,6 +73,7 @@ def speak_batch(
         stop_ids=stop_ids,
         sampling=sampling,
         guard=guard,
+        rows_of=rows_of,
     )
     for step in steps:
         for row, (token, reason) in enumerate(zip(step.ids, step.finished, strict=True)):

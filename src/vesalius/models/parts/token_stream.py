@@ -97,8 +97,10 @@ def stream_tokens(
     stop_ids: Sequence[int] = (),
     sampling: Sampling | None = None,
     guard: bool = True,
+    rows_of: Sequence[int] | None = None,
 ) -> Iterator[TokenStep]:
     """Continue a prompt given as embeddings [B, L, D]; `mask_BL` (True = real) if rows are padded on the left.
+    `rows_of`: which prompt each answer continues, where one prompt is answered several times (None: each once).
 
     A row ends at a token of `stop_ids` ("stop"), at `max_new_tokens` ("length"), or, with `guard`, when it only says
     the same thing again ("repetition"). Raises LimitError if prompt and answer exceed the context length.
@@ -106,16 +108,20 @@ def stream_tokens(
     if max_new_tokens < 1:
         raise OptionError(f"max_new_tokens is {max_new_tokens}, 1 or more allowed.")
     sampling = sampling or Sampling()
-    batch, length, _ = prompt_BLD.shape
+    prompts, length, _ = prompt_BLD.shape
+    batch = prompts if rows_of is None else len(rows_of)
     bound = None if sampling.constraint is None else sampling.constraint.start(batch, stop_ids)
     guard = guard and bound is None
     # Each row draws its own numbers, so it says what it would say alone.
     random = _randoms(sampling.seed, batch)
-    state = decoder.start(batch, length + min(max_new_tokens, 256), mask_BL)
+    state = decoder.start(prompts, length + min(max_new_tokens, 256), mask_BL)
     said: list[list[int]] = [[] for _ in range(batch)]
     finished: list[FinishReason | None] = [None] * batch
     going = list(range(batch))
     hidden_GD = decoder.read(prompt_BLD, state)[:, -1]
+    if rows_of is not None:
+        decoder.keep(state, rows_of)
+        hidden_GD = hidden_GD[list(rows_of)]
     while True:
         logits_GV = decoder.logits(hidden_GD)
         if bound is not None:

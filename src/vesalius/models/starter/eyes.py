@@ -93,6 +93,14 @@ class Eyes:
                 sights += self._look(squares[start : start + batch])
         return sights
 
+    @torch.inference_mode()
+    def tokens(self, squares: NDArray[np.uint8], count: int) -> Tensor:
+        """`[N, S, S, 3]` uint8 square pictures → `[N, count, features]` float32: `Sight.tokens`, but any square
+        number of them; nothing is located."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            features = encode_layers(self.encoder, squares, self.config.encoder_layers)
+            return pool_tokens(features, count, len(self.config.encoder_layers)).clone()
+
     def _look(self, squares: NDArray[np.uint8]) -> list[Sight]:
         features = encode_layers(self.encoder, squares, self.config.encoder_layers)
         side = int(features.shape[1] ** 0.5)

@@ -25,6 +25,7 @@ from vesalius.models.starter.config import NOTICE, StarterConfig, load_config
 from vesalius.models.starter.eyes import Eyes, has_bfloat16_tiles
 from vesalius.models.starter.look import Look, look_at
 from vesalius.models.starter.prompt import Prompt, build_prompt, end_token
+from vesalius.models.starter.sceneless import PictureTokens, count_of, written_findings
 from vesalius.models.starter.seen import Seen, cited_findings, scene_of
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ WEIGHTS = Path(__file__).parent.parent / "starter_weights"
 class Prepared(NamedTensors):
     """What `prepare` makes: named tensors (`input_ids` `[1, L]`, `visual_positions` `[V]`, `visual_features` `[V, F]`
     and, of a conversation that ends with an answer, `labels` `[1, L]`) and, beside them, what was seen and, once they
-    are said, the ids of the answer."""
+    are said, the ids of the answer. `sceneless`: the pictures, where the scene was withheld."""
 
     tensors: dict[str, Tensor]
     seen: Seen
     scene_text: str
     new_tokens: list[list[int]] = field(default_factory=list[list[int]])
+    sceneless: tuple[Shown, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -76,6 +78,7 @@ class Starter:
         self.config, self.eyes, self.folder = config, eyes, folder
         self.projector, self.language, self.tokenizer = projector, language, tokenizer
         self._looks: dict[int, tuple[Shown, Look]] = {}
+        self._tokens = PictureTokens(eyes)
 
     @classmethod
     def load(cls, folder: Path = WEIGHTS, *, bf16: bool | None = None) -> Starter:
@@ -136,15 +139,21 @@ class Starter:
         return known[1]
 
     def prepare(self, conversation: Conversation, **options: Any) -> Prepared:
-        """Look at the media, write the scene, build the prompt. The starter takes no further `options`.
+        """Look at the media, write the scene, build the prompt.
 
-        Raises OptionError for one, InputError for media without a picture, LimitError for a long prompt.
+        Of the `options`, `scene=False` withholds the scene and what the question points out, so that the language model
+        answers from the pictures' visual tokens alone; `visual_tokens`: how many each then has (a square number up to
+        256; None: as ever).
+
+        Raises OptionError for another, InputError for media without a picture, LimitError for a long prompt.
         """
-        if options:
-            raise OptionError(f"the starter's prepare has no option {sorted(options)[0]!r}.")
+        count = count_of(options, self.config)
         turns, media = turns_of(conversation), media_of(conversation)
         if not turns:
             raise InputError("the conversation has no question.")
+        if count is not None:
+            features = self._tokens.of(media, count)
+            return replace(self._prepared(turns, "", features, Seen(None, (), ())), sceneless=tuple(media))
         looks = [self.look(shown, n) for n, shown in enumerate(media)]
         seen = scene_of(looks, [sought_in(question) for question, _ in turns])
         text = write_scene(seen.scene)
@@ -152,20 +161,24 @@ class Starter:
         if len(seen.looks) == 1 and len(seen.looks[0].glances) == 1:
             features = torch.from_numpy(seen.looks[0].glances[0].sight.tokens)
         asked = [(f"{question}\n{point_out(seen.scene, question)}", said) for question, said in turns]
-        prompt = build_prompt(self.tokenizer, text, asked, len(features))
+        return self._prepared(asked, text, features, seen)
+
+    def _prepared(self, turns: Sequence[tuple[str, str | None]], scene: str, features: Tensor, seen: Seen) -> Prepared:
+        prompt = build_prompt(self.tokenizer, scene, turns, len(features))
         if len(prompt.ids) >= self.language.max_positions:
             raise LimitError(
                 f"the prompt has {len(prompt.ids)} tokens; the starter reads {self.language.max_positions}.",
                 fix="Ask about fewer media or shorten the conversation.",
             )
-        return Prepared(_tensors(prompt, features, answered=turns[-1][1] is not None), seen, text)
+        return Prepared(_tensors(prompt, features, answered=turns[-1][1] is not None), seen, scene)
 
     def embedded(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`[1, L, D]`: token embeddings with the projected picture spliced in."""
         with torch.inference_mode():
             embedded = self.decoder.embed(batch["input_ids"]).clone()
             if len(batch["visual_positions"]):
-                embedded[0, batch["visual_positions"]] = self.projector(batch["visual_features"])
+                seen = self.projector(batch["visual_features"])
+                embedded[0, batch["visual_positions"]] = seen.to(embedded.dtype)
         return embedded
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -245,15 +258,19 @@ class Starter:
     def say_batch(
         self, batches: Sequence[Mapping[str, Tensor]], *, max_new_tokens: int, sampling: Sampling
     ) -> list[tuple[str, str, int]]:
-        """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order."""
+        """Answer several prompts together, padded on the left: (text, finish reason, new tokens) each, in order. The
+        very same prompt, answered several times, is read once."""
+        keys = [id(batch["input_ids"]) for batch in batches]
+        apart = list(dict.fromkeys(keys))
         return speak_batch(
             self.decoder,
-            [self.embedded(batch) for batch in batches],
+            [self.embedded(batches[keys.index(key)]) for key in apart],
             self._decoded,
             stop_ids=[end_token(self.tokenizer)],
             max_new_tokens=max_new_tokens,
             sampling=sampling,
             told=[getattr(one, "new_tokens", []) for one in batches],
+            rows_of=None if len(apart) == len(keys) else [apart.index(key) for key in keys],
         )
 
     @property
@@ -265,8 +282,10 @@ class Starter:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def findings(self, batch: Any, text: str) -> list[Finding]:
-        """The findings the answer cites, located in the original media."""
+        """The findings the answer cites, located in the original media; without a scene, those it writes."""
         prepared: Prepared = batch
+        if prepared.sceneless:
+            return written_findings(text, prepared.sceneless)
         return cited_findings(text, prepared.seen)
 
 

@@ -1,0 +1,1 @@
+"""Reinforcement beside supervised training gone on with: `python -m benchmarks.grpo`."""
