@@ -84,7 +84,7 @@ class RowScores(RowLosses):
     def __init__(self, family: Trainable) -> None:
         super().__init__(family, {})
 
-    def forward(self, row: Any, temperature: float = 1.0) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, row: Any, temperature: float = 1.0) -> Any:
         """(log-probabilities, entropies) of each sample of the packed `row`, as `row_scores`."""
         scores = row_scores(*self._family.row_states(row), temperature)
         # FSDP2 marks what leaves the module; views of one tensor cannot be marked.
