@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from vesalius.errors import InputError, OptionError
 from vesalius.findings.box_overlap import as_boxes, box_sizes, giou_matrix, iou_matrix
-from vesalius.findings.matching import assign
+from vesalius.findings.matching import assign, row_order
 
 __all__ = ["box_reward", "chance_of_box_reward"]
 
@@ -60,7 +60,8 @@ def _in_order(boxes: ArrayLike) -> np.ndarray:
     found = as_boxes(boxes)
     if found.shape[1] != 4:
         raise InputError(f"the box reward is for 4 numbers a box, not {found.shape[1]}.")
-    return np.concatenate([np.minimum(found[:, :2], found[:, 2:]), np.maximum(found[:, :2], found[:, 2:])], axis=1)
+    boxes = np.concatenate([np.minimum(found[:, :2], found[:, 2:]), np.maximum(found[:, :2], found[:, 2:])], axis=1)
+    return boxes[row_order(boxes)]  # ties of the assignment break the same way in whatever order boxes are said
 
 
 def _matched_score(said: np.ndarray, truth: np.ndarray, frame: tuple[float, float], min_iou: float) -> float:

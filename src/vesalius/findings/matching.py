@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from vesalius.errors import InputError, UnsupportedError
 from vesalius.findings.box_overlap import as_boxes, iou_matrix
 
-__all__ = ["Matching", "as_points", "assign", "match_boxes", "match_points"]
+__all__ = ["Matching", "as_points", "assign", "match_boxes", "match_points", "row_order"]
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def assign(cost: ArrayLike) -> NDArray[np.intp]:
 def match_boxes(predicted: ArrayLike, true: ArrayLike, min_iou: float = 0.5) -> Matching:
     """Boxes [P, 4|6] and [G, 4|6] of one image: best assignment on 1 - IoU, pairs with IoU >= `min_iou` (> 0) kept."""
     said, truth = as_boxes(predicted), as_boxes(true)
-    p, g = _order(said), _order(truth)
+    p, g = row_order(said), row_order(truth)
     ious = iou_matrix(said[p], truth[g])
     pairs = assign(1.0 - ious)
     values = ious[pairs[:, 0], pairs[:, 1]]
@@ -81,7 +81,7 @@ def match_points(predicted: ArrayLike, true: ArrayLike, radius: float = 10.0) ->
     """Points [P, 2|3] and [G, 2|3] of one image: as many pairs nearer than `radius` as there can be, and of those the
     ones of least total distance. A far point takes no near one's partner."""
     said, truth = as_points(predicted), as_points(true)
-    p, g = _order(said), _order(truth)
+    p, g = row_order(said), row_order(truth)
     if said.size and truth.size and said.shape[1] != truth.shape[1]:
         raise InputError(f"points of {said.shape[1]} and of {truth.shape[1]} coordinates cannot be compared.")
     if not (said.size and truth.size):
@@ -109,7 +109,8 @@ def as_points(points: ArrayLike) -> Floats:
     return found
 
 
-def _order(rows: Floats) -> NDArray[np.intp]:
+def row_order(rows: Floats) -> NDArray[np.intp]:
+    """Indices that sort rows `[N, D]` by their first number, then by the next: one order, however they were given."""
     return np.lexsort(rows.T[::-1]) if len(rows) else np.zeros(0, dtype=np.intp)
 
 

@@ -93,6 +93,15 @@ box = st.tuples(side, side, side, side).map(lambda b: [min(b[0], b[2]), min(b[1]
                                                        max(b[0], b[2]) + 1, max(b[1], b[3]) + 1])  # fmt: skip
 
 
+def test_ties_break_the_same_way_in_any_order():
+    """Both assignments cost the same; only one of them has a pair below the threshold."""
+    true = truth((0, 0, 2, 1), (1, 0, 2, 1))
+    for name in ("box_medmo", "box_penalised", "box_iou_threshold"):
+        assert REWARDS[name](said((0, 0, 1, 1), (0, 0, 2, 1)), true) == REWARDS[name](
+            said((0, 0, 2, 1), (0, 0, 1, 1)), true
+        )
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(box, max_size=5), st.lists(box, max_size=4), st.randoms(use_true_random=False))
 def test_order_does_not_matter_and_it_stays_in_bounds(boxes, true, random):
