@@ -51,10 +51,11 @@ def held_out_iou(policy: Policy, checkpoint: Path, samples: Path) -> dict[str, l
 
 
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """(mean, lower, upper): the 95 % interval of the mean over pictures, by 10,000 bootstrap draws."""
-    drawn = np.random.default_rng(0).choice(np.asarray(values), (10_000, len(values))).mean(1)
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(np.mean(values)), float(low), float(high)
+    """(mean, lower, upper): the 95 % interval of the mean over pictures."""
+    from vesalius.evaluation.statistics.bootstrap import bootstrap_mean
+
+    found = bootstrap_mean(values)
+    return found.value, found.low, found.high
 
 
 def summary_of(runs: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, tuple[float, float, float]]]:

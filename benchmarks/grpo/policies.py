@@ -84,10 +84,8 @@ def supervised(
     if (out / "final").is_dir():
         return out / "final"
     recipe = SftRecipe(
-        **_start(policy, base), out=str(out), data=(Source(path=str(train)),), steps=steps, learning_rate=rate,
-        schedule=shape, parts=policy.parts, prepare=policy.prepare, max_length=policy.row,
-        precision=policy.precision, device="cpu", log_every=max(1, steps // 15), save_every=policy.every, check=8,
-        report_to=(),
+        **_common(policy, out, train, base, steps, rate), schedule=shape, parts=policy.parts, max_length=policy.row,
+        log_every=max(1, steps // 15),
     )  # fmt: skip
     return train_sft(recipe, report).folder
 
@@ -95,24 +93,29 @@ def supervised(
 def reinforced(
     policy: Policy, out: Path, train: Path, held: Path, base: str, steps: int, rate: float, report: Report
 ) -> Path:
-    """The same parts under the box reward."""
+    """What is rewarded learns under the box reward."""
     from vesalius.training.grpo import train_grpo
     from vesalius.training.recipe_rl import GrpoRecipe, Rollouts
 
     if (out / "final").is_dir():
         return out / "final"
     recipe = GrpoRecipe(
-        **_start(policy, base), out=str(out), data=(Source(path=str(train)),), steps=steps, learning_rate=rate,
-        schedule="constant", parts=policy.rewarded or policy.parts, prepare=policy.prepare,
+        **_common(policy, out, train, base, steps, rate), schedule="constant",
+        parts=policy.rewarded or policy.parts,
         rewards={"box_penalised": {"weight": 0.5}, "box_mean_iou": 1.0, "format": 0.2}, dialect=policy.dialect,
         rollouts=Rollouts(generations=policy.generations, max_new_tokens=policy.max_new_tokens, at_once=64),
-        prompts=policy.prompts, kl=0.0, max_length=4096, precision=policy.precision, device="cpu", log_every=5,
-        save_every=policy.every, check=8, report_to=(),
+        prompts=policy.prompts, kl=0.0, max_length=4096, log_every=5,
         eval=Evaluation(data=(Source(path=str(held)),), every=policy.every, rows=policy.curve),
     )  # fmt: skip
     return train_grpo(recipe, report).folder
 
 
-def _start(policy: Policy, base: str) -> dict[str, Any]:
-    """A run goes on from the checkpoint or adapter `base`, or begins at the policy's own weights."""
-    return {"model": policy.model} if base == policy.model else {"model": policy.model, "from_": base}
+def _common(policy: Policy, out: Path, train: Path, base: str, steps: int, rate: float) -> dict[str, Any]:
+    """What both kinds of recipe say. A run goes on from the checkpoint or adapter `base`, or begins at the policy's own
+    weights."""
+    begun = {} if base == policy.model else {"from_": base}
+    return {
+        "model": policy.model, **begun, "out": str(out), "data": (Source(path=str(train)),), "steps": steps,
+        "learning_rate": rate, "prepare": policy.prepare, "precision": policy.precision, "device": "cpu",
+        "save_every": policy.every, "check": 8, "report_to": (),
+    }  # fmt: skip

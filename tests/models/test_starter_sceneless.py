@@ -63,10 +63,10 @@ def test_as_many_tokens_as_ever_are_those_of_the_scene_and_the_scene_is_as_it_wa
 def test_a_picture_that_was_seen_is_not_encoded_again(starter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     eyes = starter.family.eyes
     first = starter.prepare(user(OTHER, QUESTION), scene=False, visual_tokens=4)
-    monkeypatch.setattr(eyes, "encoder", None)
+    monkeypatch.setattr(eyes.encoder, "encode", None)
     again = starter.prepare(user(OTHER, "Is it large?"), scene=False, visual_tokens=4)
     assert torch.equal(first["visual_features"], again["visual_features"])
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         starter.prepare(user(OTHER, QUESTION), scene=False, visual_tokens=9)
 
 

@@ -3,6 +3,7 @@ from twice, and a log that spans steps."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from tests.training import tiny
 from vesalius.training.recipe_reading import filled
@@ -42,6 +44,23 @@ def trained(kind: str, out: Path, data: Path, **keys: Any) -> tuple[Trained, lis
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return train_recipe(recipe_of(kind, out, data, **keys), lines.append), lines
+
+
+def trained_and_logged(kind: str, out: Path, data: Path, *, killed_after: int = 0, **keys: Any) -> None:
+    """Train by 4 rows a step, in one of several processes or alone, with a look at held-out rows after step 4; the
+    first process leaves the log beside. Dies while the checkpoint after `killed_after`'s is written, unless 0."""
+    if killed_after:
+        killed_while_writing(killed_after)
+    evaluated = {"eval": {"data": [{"path": str(data)}], "every": 4, "rows": 3}}
+    made, _ = trained(kind, out, data, **{"accumulate": 4, "keep": 9, "log_every": 1, **evaluated, **keys})
+    if os.environ.get("RANK", "0") == "0":
+        (out / "log.json").write_text(json.dumps(made.log))
+
+
+def weights_left(run: Path) -> dict[str, torch.Tensor]:
+    """Those of the one file that a run leaves."""
+    (file,) = (run / "final").glob("*.safetensors")
+    return load_file(file)
 
 
 def killed_while_writing(step: int) -> None:

@@ -4,7 +4,6 @@ prompts, completions, rewards and advantages, the same loss."""
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from tests.training import tiny
 from tests.training.launched import launched
-from tests.training.resumable_rewards import killed_while_writing, trained
+from tests.training.resumable_rewards import trained_and_logged, weights_left
 from tests.training.test_grpo import letters
 from vesalius.errors import OptionError
 from vesalius.training.rewards import registry
@@ -50,21 +48,21 @@ def _data(folder: Path) -> Path:
 
 def _run(out: Path, data: Path, kind: str, killed_after: int = 0) -> None:
     registry.REWARDS = {**registry.REWARDS, "letters": letters}
-    if killed_after:
-        killed_while_writing(killed_after)
-    keys = {**KINDS[kind], "steps": STEPS, "accumulate": 4, "save_every": 1, "keep": 9, "log_every": 1,
-            "max_length": 130, "rewards": {"letters": 1.0, "answer": 0.5}}  # fmt: skip
-    evaluated = {"eval": {"data": [{"path": str(data)}], "every": 4, "rows": 3}}
-    made, _ = trained("grpo", out, data, **keys, **evaluated)
-    if os.environ.get("RANK", "0") == "0":
-        (out / "log.json").write_text(json.dumps(made.log))
+    keys = {
+        **KINDS[kind],
+        "steps": STEPS,
+        "save_every": 1,
+        "max_length": 130,
+        "rewards": {"letters": 1.0, "answer": 0.5},
+    }
+    trained_and_logged("grpo", out, data, killed_after=killed_after, **keys)
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, processes: Any) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     data = _data(folder / "data")
-    made = {name: folder / name for name in ("one", "two", "two then one", "killed")}
+    made = {name: folder / name for name in ("one", "two", "two then one" if request.param == "adapters" else "killed")}
     launched(processes, 1, _run, made["one"], data, request.param)
     launched(processes, 2, _run, made["two"], data, request.param)
     if request.param == "adapters":
@@ -81,26 +79,30 @@ def _log(run: Path, measure: str, named: str = "grad_norm") -> Any:
     return np.array([float(one[measure]) for one in log if named in one and measure in one])
 
 
-def _weights(run: Path) -> dict[str, torch.Tensor]:
-    (file,) = (run / "final").glob("*.safetensors")
-    return load_file(file)
+def _alike(runs: dict[str, Path], name: str) -> None:
+    """A run measured what that of one process did."""
+    assert _log(runs["one"], "loss").shape == (STEPS,)
+    for measure in MEASURES:
+        wanted = _log(runs["one"], measure)
+        assert len(wanted), measure
+        np.testing.assert_allclose(_log(runs[name], measure), wanted, atol=1e-5, err_msg=measure)
+    np.testing.assert_allclose(_log(runs[name], "grad_norm"), _log(runs["one"], "grad_norm"), rtol=1e-3)
+    wanted = _log(runs["one"], "eval_letters", "eval_letters")
+    assert len(wanted) == 1
+    np.testing.assert_allclose(_log(runs[name], "eval_letters", "eval_letters"), wanted, atol=1e-6)
 
 
 def test_what_is_drawn_rewarded_and_learnt_is_that_of_one_process(runs: dict[str, Path]) -> None:
-    assert _log(runs["one"], "loss").shape == (STEPS,)
-    for name in ("two", "two then one"):
-        if not runs[name].exists():
-            continue
-        for measure in MEASURES:
-            wanted = _log(runs["one"], measure)
-            np.testing.assert_allclose(_log(runs[name], measure), wanted, atol=1e-5, err_msg=measure)
-        np.testing.assert_allclose(_log(runs[name], "grad_norm"), _log(runs["one"], "grad_norm"), rtol=1e-3)
-        # Means over backward passes, which hold other completions; here alike many tokens.
-        for measure in ("kl", "entropy") if not runs["killed"].exists() else ():
+    _alike(runs, "two")
+
+
+@pytest.mark.parametrize("runs", ["adapters"], indirect=True)
+def test_two_go_on_as_one(runs: dict[str, Path]) -> None:
+    _alike(runs, "two then one")
+    # Means over backward passes, which hold other completions; here alike many tokens.
+    for measure in ("kl", "entropy"):
+        for name in ("two", "two then one"):
             np.testing.assert_allclose(_log(runs[name], measure), _log(runs["one"], measure), rtol=0.1, atol=1e-5)
-        wanted = _log(runs["one"], "eval_letters", "eval_letters")
-        np.testing.assert_allclose(_log(runs[name], "eval_letters", "eval_letters"), wanted, atol=1e-6)
-        assert len(wanted) == 1
 
 
 def test_it_learns(runs: dict[str, Path]) -> None:
@@ -108,18 +110,17 @@ def test_it_learns(runs: dict[str, Path]) -> None:
     assert float(_log(runs["two"], "kl")[-1]) > 0  # and is held against the start
 
 
-def test_what_is_left_is_one_file_of_the_same_weights(runs: dict[str, Path]) -> None:
-    wanted, made = _weights(runs["one"]), _weights(runs["two"])
+def test_what_is_left_is_one_file_of_the_sameweights_left(runs: dict[str, Path]) -> None:
+    wanted, made = weights_left(runs["one"]), weights_left(runs["two"])
     assert wanted.keys() == made.keys()
     for name, value in wanted.items():
         torch.testing.assert_close(made[name], value, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("runs", ["whole"], indirect=True)
 def test_two_killed_processes_end_as_if_nothing_had_happened(runs: dict[str, Path]) -> None:
-    if not runs["killed"].exists():
-        pytest.skip("of one kind is enough")
-    wanted = _weights(runs["two"])
-    assert all(torch.equal(value, wanted[name]) for name, value in _weights(runs["killed"]).items())
+    wanted = weights_left(runs["two"])
+    assert all(torch.equal(value, wanted[name]) for name, value in weights_left(runs["killed"]).items())
     for measure in (*MEASURES, "kl", "entropy", "grad_norm"):
         assert _log(runs["killed"], measure).tolist() == _log(runs["two"], measure).tolist()
 

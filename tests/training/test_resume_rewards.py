@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,7 @@ _TIMES = ("tokens_per_s", "memory_gb", "step_time", "_runtime", "_per_second", "
 
 
 def _data(kind: str, folder: Path) -> Path:
-    if kind == "grpo":
-        return tiny.write_samples(folder, 5)
-    tiny.write_samples(folder, 3)
-    pairs = [json.loads(line) for line in (tiny.FIXTURES / "preferences.jsonl").read_text().splitlines()]
-    for place, pair in enumerate(pairs[:3]):
-        pair["media"] = [{"kind": "image", "path": f"images/{place}.png"}]
-    path = folder / "pairs.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in pairs))
-    return path
+    return tiny.write_samples(folder, 5) if kind == "grpo" else tiny.write_pairs(folder)
 
 
 def _numbers(log: Any) -> list[dict[str, Any]]:

@@ -90,3 +90,16 @@ def write_samples(folder: Path, count: int = 6, **changes: Any) -> Path:
     path = folder / "samples.jsonl"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_pairs(folder: Path) -> Path:
+    """The tests' preferences, three of them about pictures."""
+    import json
+
+    write_samples(folder, 3)
+    pairs = [json.loads(line) for line in (FIXTURES / "preferences.jsonl").read_text().splitlines()]
+    for place, pair in enumerate(pairs[:3]):
+        pair["media"] = [{"kind": "image", "path": f"images/{place}.png"}]
+    path = folder / "pairs.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in pairs))
+    return path

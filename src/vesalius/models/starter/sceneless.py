@@ -30,13 +30,11 @@ HELD_BYTES = 256 << 20
 """Visual tokens that are kept: training meets the same pictures again, and the encoder is most of preparing one."""
 
 
-PATCH = 14
-
-
-def count_of(options: Mapping[str, Any], config: StarterConfig) -> int | None:
+def count_of(options: Mapping[str, Any], config: StarterConfig, patch_px: int) -> int | None:
     """Visual tokens a picture, of `prepare`'s options; None where the scene is written as ever.
 
-    `scene`: False withholds it.  `visual_tokens`: a square number, at most one a patch. OptionError for anything else.
+    `scene`: False withholds it.  `visual_tokens`: a square number, at most one a patch (of side
+    `patch_px`). OptionError for anything else.
     """
     given = dict(options)
     scene = given.pop("scene", True)
@@ -52,7 +50,7 @@ def count_of(options: Mapping[str, Any], config: StarterConfig) -> int | None:
             raise OptionError("visual_tokens is given, and the scene is written.", fix="Add scene=False.")
         return None
     count = config.visual_tokens if count is None else count
-    squares = [side * side for side in range(1, config.size // PATCH + 1)]
+    squares = [side * side for side in range(1, config.size // patch_px + 1)]
     if type(count) is not int or count not in squares:
         raise OptionError(
             f"visual_tokens is {count!r}; it must be a square number from 1 to {squares[-1]}.",

@@ -147,7 +147,7 @@ class Starter:
 
         Raises OptionError for another, InputError for media without a picture, LimitError for a long prompt.
         """
-        count = count_of(options, self.config)
+        count = count_of(options, self.config, self.eyes.encoder.patch_px)
         turns, media = turns_of(conversation), media_of(conversation)
         if not turns:
             raise InputError("the conversation has no question.")
