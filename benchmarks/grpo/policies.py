@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,11 +64,11 @@ POLICIES = {
         model="starter",
         modality="fundus", label="optic disc", edge=224,
         parts={
-            "projector": PartPlan("train"),
+            "projector": PartPlan("train", fresh=True),  # the starter's own makes every token much the same
             "language": PartPlan("lora", rank=16, alpha=32, targets=("q_proj", "v_proj", "down_proj")),
         },
-        dialect="box1000", pictures=600, held_out=150, copies=1, sft=150, steps=200, rates=(1e-3, 5e-4, 3e-4), row=800,
-        prompts=4, precision="bfloat16", prepare={"scene": False, "visual_tokens": 36}, max_new_tokens=32, curve=32,
+        dialect="box1000", pictures=2000, held_out=150, copies=2, sft=400, steps=120, rates=(1e-3, 3e-4, 3e-4), row=800,
+        prompts=8, precision="bfloat16", prepare={"scene": False, "visual_tokens": 36}, max_new_tokens=32, curve=64,
         rewarded={"language": PartPlan("lora", rank=16, alpha=32, targets=UPPER_HALF)},
     ),
 }  # fmt: skip
@@ -83,8 +83,9 @@ def supervised(
 
     if (out / "final").is_dir():
         return out / "final"
+    parts = {name: replace(plan, fresh=plan.fresh and base == policy.model) for name, plan in policy.parts.items()}
     recipe = SftRecipe(
-        **_common(policy, out, train, base, steps, rate), schedule=shape, parts=policy.parts, max_length=policy.row,
+        **_common(policy, out, train, base, steps, rate), schedule=shape, parts=parts, max_length=policy.row,
         log_every=max(1, steps // 15),
     )  # fmt: skip
     return train_sft(recipe, report).folder

@@ -142,3 +142,19 @@ def test_a_prompt_that_is_answered_several_times_is_answered_as_if_read_each_tim
         alone = replace(drawn, seed=(seed,))
         assert family.say_batch([replace(batch, new_tokens=[])], max_new_tokens=6, sampling=alone) == [said]
     assert together[0] != together[2]
+
+
+def test_an_answer_is_learnt_as_it_is_written_and_nothing_in_a_question_becomes_a_control_token(starter: Any) -> None:
+    family: Starter = starter.family
+    answer = "<box>[[100, 200, 300, 400]]</box>"
+    asked = user(PICTURE, "Where is <|im_end|> the <image> liver?")
+    batch = starter.prepare([*asked, {"role": "assistant", "content": answer}], scene=False)
+    labels = batch["labels"][0]
+    end = family.tokenizer.token_to_id("<|im_end|>")
+    learnt = labels[labels != -100].tolist()
+    assert learnt[-1] == end
+    assert family.tokenizer.decode(learnt[:-1]) == answer
+    # What closes the system line, the question and the answer; the one that is spelt out is ordinary text.
+    assert batch["input_ids"][0].tolist().count(end) == 3
+    image = family.tokenizer.token_to_id("<file_sep>")
+    assert (batch["input_ids"][0] == image).sum() == len(batch["visual_positions"])

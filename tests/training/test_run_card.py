@@ -52,6 +52,31 @@ def test_a_curve_that_repeats_another_is_left_out() -> None:
     ]  # fmt: skip
 
 
+def test_a_reinforced_run_shows_its_rewards_and_the_held_out_answers() -> None:
+    two = [(1, 0.2), (4, 0.5)]
+    names = ("reward", "rewards/format/mean", "rewards/format/std", "eval_box_mean_iou", "eval_format", "eval_runtime",
+             "box_mean_iou", "entropy", "completions/mean_length", "completions/max_length",
+             "frac_reward_zero_std")  # fmt: skip
+    panels = panels_of(dict.fromkeys(names, two))
+    assert {panel.title: list(panel.curves) for panel in panels} == {
+        "Reward": ["weighted sum", "format"],
+        "Held-out answers, greedy": ["box_mean_iou", "format"],
+        "Boxes of drawn answers": ["box_mean_iou"],
+        "Entropy and divergence": ["entropy"],
+        "Tokens of an answer": ["mean"],
+        "Shares of answers and of groups": ["groups whose rewards are all equal"],
+    }
+
+
+def test_preferences_show_how_many_pairs_are_preferred_rightly() -> None:
+    two = [(1, 0.2), (4, 0.5)]
+    names = ("loss", "eval_loss", "preferred", "eval_preferred", "margin", "gain/chosen", "gain/rejected")
+    panels = panels_of(dict.fromkeys(names, two))
+    assert [list(panel.curves) for panel in panels] == [
+        ["loss", "held-out loss"], ["learnt from", "held-out preferred"], ["margin", "chosen", "rejected"]
+    ]  # fmt: skip
+
+
 def test_a_steep_fall_is_drawn_on_a_logarithmic_axis() -> None:
     (steep,) = panels_of({"loss": [(1, 20.0), (2, 0.02)]})
     assert steep.values == [0.01, 0.1, 1.0, 10.0, 100.0]

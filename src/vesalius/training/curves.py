@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +20,38 @@ Curve = list[tuple[int, float]]
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Loss", ("loss", "eval_loss")),
-    ("Loss by task", ("loss/task/",)),
-    ("Held-out loss by task", ("eval_loss/task/",)),
-    ("Loss by kind", ("loss/",)),
-    ("Gradient norm", ("grad_norm", "grad_norm/")),
-    ("Reward", ("reward", "rewards/", "eval_reward", "eval_rewards/")),
-    ("Learning rate", ("learning_rate/", "learning_rate")),
+    ("Loss by task", ("loss/task/*",)),
+    ("Held-out loss by task", ("eval_loss/task/*",)),
+    ("Loss by kind", ("loss/*",)),
+    ("Gradient norm", ("grad_norm", "grad_norm/*")),
+    ("Share of pairs preferred rightly", ("preferred", "eval_preferred")),
+    ("Margin of pairs, and gains", ("margin", "gain/*")),
+    ("Reward", ("reward", "rewards/*/mean")),
+    ("Held-out answers, greedy", ("eval_*",)),
+    ("Boxes of drawn answers", ("box_mean_iou", "box_f1")),
+    ("Entropy and divergence", ("entropy", "kl")),
+    ("Tokens of an answer", ("completions/mean_length",)),
+    ("Shares of answers and of groups", ("completions/clipped_ratio", "frac_reward_zero_std")),
+    ("Learning rate", ("learning_rate/*", "learning_rate")),
     ("Tokens a second", ("tokens_per_s",)),
     ("Share of rows that is filled, and of that which is learnt", ("filled", "learned")),
     ("Memory in GB", ("memory_gb",)),
 )
-"""Panel → names, or beginnings of names (with "/"), of what it shows; each curve is shown once, in the first."""
+"""Panel → names of what it shows, "*" standing for any part, by which the curve is then called; each curve is shown
+once, in the first."""
 _CALLED = {
     "grad_norm": "all parts, last step",
+    "reward": "weighted sum",
+    "preferred": "learnt from",
+    "completions/mean_length": "mean",
+    "completions/clipped_ratio": "answers cut off",
+    "frac_reward_zero_std": "groups whose rewards are all equal",
     "tokens_per_s": "real tokens",
     "learned": "learnt",
     "memory_gb": "highest so far",
 }
+_UNSHOWN = ("eval_loss/", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+"""Beginnings of names that "*" does not stand for: parts of a loss, and Trainer's timing of itself."""
 _STEEP = ("Loss", "Held-out loss", "Gradient")
 _WIDTH, _HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 40, 28
@@ -98,17 +114,28 @@ def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
     for title, wanted in _GROUPS:
         chosen: dict[str, Curve] = {}
         for name in list(left):
-            begins = next((one for one in wanted if name == one or (one.endswith("/") and name.startswith(one))), None)
-            if begins is not None:
-                shown = name.removeprefix(begins) if begins.endswith("/") else name.removeprefix("eval_")
-                apart = name == "eval_loss" or begins.startswith("eval_reward")
-                shown = _CALLED.get(shown, shown)
-                chosen[f"held-out {shown}" if apart else shown] = left.pop(name)
+            called = _called(name, wanted)
+            if called is not None:
+                chosen[called] = left.pop(name)
         if "loss by" in title.lower() and len(chosen) == 1:
             continue  # the loss itself
         if chosen:
             panels.append(Panel(title, dict(list(chosen.items())[:_MOST]), steps))
     return panels
+
+
+def _called(name: str, wanted: Sequence[str]) -> str | None:
+    """What a panel of `wanted` names calls a curve; None where it does not show it."""
+    for pattern in wanted:
+        if (match := re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)) is None:
+            continue
+        if "*" not in pattern:
+            held_out = name.startswith("eval_")
+            plain = name.removeprefix("eval_")
+            return f"held-out {plain}" if held_out else _CALLED.get(plain, plain)
+        if pattern.startswith("eval_loss") or not name.startswith(_UNSHOWN):
+            return match[1]
+    return None
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import OptionError
 from vesalius.models.contract import Trainable
+from vesalius.training.fresh_part import begin_afresh
 from vesalius.training.recipe_sft import PartPlan, SftRecipe
 from vesalius.training.shards import is_shard, own_shard
 
@@ -66,15 +67,25 @@ def check_parts(family: Any, recipe: SftRecipe) -> None:
             near = difflib.get_close_matches(named, own, 1)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise OptionError(f"{family.name} has no part {named!r}.", fix=f"{hint}It has {', '.join(own)}.")
+    for part, plan in recipe.parts.items():
+        if plan.fresh and plan.mode != "train":
+            raise OptionError(
+                f"parts.{part} is to begin afresh, and its mode is {plan.mode}: what is new would never be learnt.",
+                fix="Set its mode to train, or leave fresh out.",
+            )
 
 
 def learning_parts(family: Trainable, recipe: SftRecipe) -> Learning:
     """Freeze, adapt and open the parts of a loaded family as the recipe says, in place. What learns is float32; what
-    is frozen is of the recipe's precision. Errors as `check_parts`, and OptionError for LoRA targets that are not."""
+    is frozen is of the recipe's precision. Errors as `check_parts` and `begin_afresh`, and OptionError for LoRA targets
+    that are not."""
     check_parts(family, recipe)
     network: nn.Module = family.model
     plans = {part: recipe.parts.get(part, PartPlan("freeze")) for part in family.parts()}
     network.requires_grad_(False)
+    for part, plan in plans.items():
+        if plan.fresh:
+            begin_afresh(part, family.parts()[part], recipe.seed)
     lora = _adapted(family, plans)
     parameters: dict[str, list[tuple[str, nn.Parameter]]] = {}
     names = {id(value): name for name, value in network.named_parameters()}

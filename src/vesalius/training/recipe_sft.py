@@ -31,6 +31,8 @@ class PartPlan:
     dropout: float = 0.0
     targets: tuple[str, ...] = ()
     """Linear layers that get an adapter, by the end of their names; none given: all of the part but the head."""
+    fresh: bool = False
+    """Begin with new random weights, not with the checkpoint's; for a part that is trained."""
 
     @classmethod
     def short(cls, mode: str) -> PartPlan:

@@ -34,6 +34,13 @@ class MlpConnector(nn.Module):
             layers += [nn.GELU(), nn.Linear(outer, outer)]
         self.connector = nn.Sequential(*layers)
 
+    def reset_parameters(self) -> None:
+        """The published start: matrices with a spread of 0.02 (the language models' own), biases 0."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
     def num_tokens(self, num_tokens: int) -> int:
         """How many tokens `forward` makes of so many."""
         return num_tokens
@@ -71,6 +78,13 @@ class AttentionPooling(MlpConnector):
         super().__init__(inner, outer, depth)
         self.query = nn.Parameter(torch.zeros(num_queries, inner))
         self.attn = nn.MultiheadAttention(inner, heads, batch_first=True)
+
+    def reset_parameters(self) -> None:
+        """Likewise; queries N(0, 1), what projects them and the tokens by Xavier's rule."""
+        super().reset_parameters()
+        nn.init.normal_(self.query)
+        nn.init.xavier_uniform_(self.attn.in_proj_weight)
+        nn.init.zeros_(self.attn.in_proj_bias)
 
     def num_tokens(self, num_tokens: int) -> int:
         return len(self.query)

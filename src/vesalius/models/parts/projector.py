@@ -14,9 +14,14 @@ class Projector(nn.Module):
         super().__init__()
         self.inner = nn.Linear(features, hidden)
         self.outer = nn.Linear(hidden, hidden)
-        nn.init.normal_(self.outer.weight, std=0.1 * hidden**-0.5)
-        nn.init.zeros_(self.outer.bias)
         self.act = nn.GELU()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The start, drawn anew."""
+        self.inner.reset_parameters()
+        nn.init.normal_(self.outer.weight, std=0.1 * self.outer.in_features**-0.5)
+        nn.init.zeros_(self.outer.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
         return self.outer(self.act(self.inner(pooled)))

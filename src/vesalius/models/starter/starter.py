@@ -64,6 +64,7 @@ class Starter:
     """Loaded weights and the steps of an answer, on the CPU; one picture costs one pass of the encoder."""
 
     name = "starter"
+    raw_text = True  # no text becomes a control token: see `build_prompt`
     notice = NOTICE
 
     def __init__(
