@@ -65,9 +65,8 @@ def main() -> None:
         head.eval()
         precision, f1 = over_findings(head, asked)
         known, _ = over_findings(head, first_of(some, min(count, len(asked)))[0])
-        seen = given.steps * recipe.see.batch / count
-        print(f"| {count} | {seen:.1f} times | {precision:.3f} | {f1:.3f} | {mask_dice(head, asked):.3f} | {known:.3f} |",
-              flush=True)  # fmt: skip
+        values = " | ".join(f"{value:.3f}" for value in (precision, f1, mask_dice(head, asked), known))
+        print(f"| {count} | {given.steps * recipe.see.batch / count:.1f} times | {values} |", flush=True)
 
 
 if __name__ == "__main__":
