@@ -4,7 +4,7 @@ Every head begins with the same weights and sees as many pictures, so few of the
 measures are those of `benchmarks.starter.curve`; the last column is the average precision on pictures that were trained
 on, at most as many as are asked.
 
-python -m benchmarks.starter.data_curve runs/data-curve [--pictures 500 1500 4500] [--steps 400]
+python -m benchmarks.starter.data_curve runs/data-curve [--pictures 500 1500 4500] [--steps 700]
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("run", type=Path)
     options.add_argument("--pictures", type=int, nargs="+", default=[500, 1500, 4500])
-    options.add_argument("--steps", type=int, default=400)
+    options.add_argument("--steps", type=int, default=700)
     given = options.parse_args()
     if min(given.pictures) < 500:
         options.error("fewer than 500 pictures hold too few of most findings to measure.")
