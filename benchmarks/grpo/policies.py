@@ -83,7 +83,7 @@ def supervised(
 
     if (out / "final").is_dir():
         return out / "final"
-    parts = {name: replace(plan, fresh=plan.fresh and base == policy.model) for name, plan in policy.parts.items()}
+    parts = policy.parts if base == policy.model else _going_on(policy.parts)
     recipe = SftRecipe(
         **_common(policy, out, train, base, steps, rate), schedule=shape, parts=parts, max_length=policy.row,
         log_every=max(1, steps // 15),
@@ -102,13 +102,18 @@ def reinforced(
         return out / "final"
     recipe = GrpoRecipe(
         **_common(policy, out, train, base, steps, rate), schedule="constant",
-        parts=policy.rewarded or policy.parts,
+        parts=_going_on(policy.rewarded or policy.parts),
         rewards={"box_penalised": {"weight": 0.5}, "box_mean_iou": 1.0, "format": 0.2}, dialect=policy.dialect,
         rollouts=Rollouts(generations=policy.generations, max_new_tokens=policy.max_new_tokens, at_once=64),
         prompts=policy.prompts, kl=0.0, max_length=4096, log_every=5,
         eval=Evaluation(data=(Source(path=str(held)),), every=policy.every, rows=policy.curve),
     )  # fmt: skip
     return train_grpo(recipe, report).folder
+
+
+def _going_on(parts: Mapping[str, PartPlan]) -> dict[str, PartPlan]:
+    """The parts of a run that begins with what another has learnt."""
+    return {name: replace(plan, fresh=False) for name, plan in parts.items()}
 
 
 def _common(policy: Policy, out: Path, train: Path, base: str, steps: int, rate: float) -> dict[str, Any]:

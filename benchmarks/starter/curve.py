@@ -39,6 +39,16 @@ def loaded(folder: Path) -> SeeHead:
     return head.eval()
 
 
+def first_of(shards: Sequence[Shard], count: int) -> list[Shard]:
+    """The first `count` pictures."""
+    kept: list[Shard] = []
+    for shard in shards:
+        if count > 0:
+            kept.append(replace(shard, pictures=shard.pictures[:count]))
+            count -= len(shard)
+    return kept
+
+
 def precision_and_f1(found: Sequence[Candidate], count: int) -> tuple[float, float]:
     """(average precision, best F1) of one label's candidates, of which `count` are there."""
     ranked = sorted(found, key=lambda one: -one.score)
@@ -84,7 +94,7 @@ def main() -> None:
     shard, trained = (open_shard(run / "cache" / name) for name in ("calibration", "phantoms-000"))
     if shard is None or trained is None:
         raise SystemExit(f"{run}/cache is incomplete: run the recipe's stage encode.")
-    trained = replace(trained, pictures=trained.pictures[: len(shard)])
+    (trained,) = first_of([trained], len(shard))
     torch.set_num_threads(1)
     print(
         "| steps | average precision | best F1 | mask Dice | average precision where trained |\n|---|---|---|---|---|"

@@ -10,13 +10,11 @@ python -m benchmarks.starter.data_curve runs/data-curve [--pictures 500 1500 450
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from benchmarks.starter.curve import mask_dice, over_findings
+from benchmarks.starter.curve import first_of, mask_dice, over_findings
 from vesalius.models.parts.see_head import SeeHead
 from vesalius.models.starter.config import load_config
 from vesalius.models.starter.eyes import see_config
@@ -24,18 +22,7 @@ from vesalius.models.starter.starter import WEIGHTS
 from vesalius.models.starter_base.lean import lean_encoder
 from vesalius.training.recipe import SayStage, SeeStage, StarterRecipe
 from vesalius.training.starter.see import train_see
-from vesalius.training.starter.see_cache import Shard
 from vesalius.training.starter.see_encode import encode_calibration, encode_phantoms, picture_encoder
-
-
-def first_of(shards: Sequence[Shard], count: int) -> list[Shard]:
-    """The first `count` pictures."""
-    kept: list[Shard] = []
-    for shard in shards:
-        if count > 0:
-            kept.append(replace(shard, pictures=shard.pictures[:count]))
-            count -= len(shard)
-    return kept
 
 
 def main() -> None:

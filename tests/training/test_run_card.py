@@ -54,7 +54,7 @@ def test_a_curve_that_repeats_another_is_left_out() -> None:
 
 def test_a_reinforced_run_shows_its_rewards_and_the_held_out_answers() -> None:
     two = [(1, 0.2), (4, 0.5)]
-    names = ("reward", "rewards/format/mean", "rewards/format/std", "eval_box_mean_iou", "eval_format", "eval_runtime",
+    names = ("rewards/format/mean", "rewards/format/std", "reward", "eval_box_mean_iou", "eval_format", "eval_runtime",
              "box_mean_iou", "entropy", "completions/mean_length", "completions/max_length",
              "frac_reward_zero_std")  # fmt: skip
     panels = panels_of(dict.fromkeys(names, two))
@@ -73,7 +73,7 @@ def test_preferences_show_how_many_pairs_are_preferred_rightly() -> None:
     names = ("loss", "eval_loss", "preferred", "eval_preferred", "margin", "gain/chosen", "gain/rejected")
     panels = panels_of(dict.fromkeys(names, two))
     assert [list(panel.curves) for panel in panels] == [
-        ["loss", "held-out loss"], ["learnt from", "held-out preferred"], ["margin", "chosen", "rejected"]
+        ["loss", "held-out loss"], ["pairs", "held-out pairs"], ["margin", "chosen", "rejected"]
     ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ once, in the first."""
 _CALLED = {
     "grad_norm": "all parts, last step",
     "reward": "weighted sum",
-    "preferred": "learnt from",
+    "preferred": "pairs",
     "completions/mean_length": "mean",
     "completions/clipped_ratio": "answers cut off",
     "frac_reward_zero_std": "groups whose rewards are all equal",
@@ -113,10 +113,10 @@ def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
     panels: list[Panel] = []
     for title, wanted in _GROUPS:
         chosen: dict[str, Curve] = {}
-        for name in list(left):
-            called = _called(name, wanted)
-            if called is not None:
-                chosen[called] = left.pop(name)
+        for pattern in wanted:
+            for name in list(left):
+                if (called := _called(name, pattern)) is not None:
+                    chosen[called] = left.pop(name)
         if "loss by" in title.lower() and len(chosen) == 1:
             continue  # the loss itself
         if chosen:
@@ -124,18 +124,15 @@ def panels_of(curves: Mapping[str, Curve]) -> list[Panel]:
     return panels
 
 
-def _called(name: str, wanted: Sequence[str]) -> str | None:
-    """What a panel of `wanted` names calls a curve; None where it does not show it."""
-    for pattern in wanted:
-        if (match := re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)) is None:
-            continue
-        if "*" not in pattern:
-            held_out = name.startswith("eval_")
-            plain = name.removeprefix("eval_")
-            return f"held-out {plain}" if held_out else _CALLED.get(plain, plain)
-        if pattern.startswith("eval_loss") or not name.startswith(_UNSHOWN):
-            return match[1]
-    return None
+def _called(name: str, pattern: str) -> str | None:
+    """What a panel calls a curve that a pattern stands for; None for another."""
+    match = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)
+    if match is None:
+        return None
+    if match.groups():
+        return None if name.startswith(_UNSHOWN) and not pattern.startswith("eval_loss") else match[1]
+    plain = name.removeprefix("eval_")
+    return ("held-out " if name != plain else "") + _CALLED.get(plain, plain)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

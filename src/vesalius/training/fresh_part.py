@@ -24,7 +24,9 @@ def begin_afresh(part: str, modules: Iterable[nn.Module], seed: int) -> None:
     vector that is none of these.
     """
     layers = [layer for module in modules for layer in _layers(module, part)]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    placed = {value.device for layer in layers for value in layer.parameters() if value.device.type != "cpu"}
+    kind = next((device.type for device in placed), "cuda")
+    with torch.random.fork_rng(list(placed), device_type=kind), torch.no_grad():
         torch.manual_seed(seed)
         for layer in layers:
             own: Any = getattr(layer, "reset_parameters", None)
